@@ -1,0 +1,1 @@
+"""Carboy: the API of Flask 3.1 on a core of its own."""
