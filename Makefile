@@ -1,0 +1,70 @@
+# Every verb makes what it needs first. `make help` lists them.
+#
+#   make test PYTHON=python3.13     another interpreter; each version has its own environment
+#   make test ARGS="-k session"     further arguments for pytest
+
+PYTHON ?= python3
+ARGS ?=
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv-$(VERSION)
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+HARBOR := $(wildcard examples/harbor/requirements.txt)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix lint type bench compat clean browser
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: $(INSTALLED) ## make the environment that the other verbs use
+
+# pip reads [dependency-groups] from version 25.1 on.
+$(INSTALLED): pyproject.toml $(HARBOR)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Carboy needs Python 3.11 or later, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	@echo "preparing $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@$(BIN)/python $(PIP_INSTALL) --editable . --group dev $(addprefix -r ,$(HARBOR))
+	@touch $@
+
+demo: $(INSTALLED) ## the Harbor example with a live map on http://127.0.0.1:8000
+	@$(BIN)/python examples/harbor/demo.py
+
+test: $(INSTALLED) browser ## the whole test-suite, examples included
+	$(BIN)/python -m pytest $(ARGS) tests examples
+
+browser:
+	@scripts/install-browser
+
+check: lint type $(INSTALLED) ## format, lint, types and architecture, as CI runs them
+	$(BIN)/python -m pytest tests/architecture
+
+lint: $(INSTALLED) ## format and lint, without changing anything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: $(INSTALLED) ## mypy, strict
+	$(BIN)/mypy
+
+fix: $(INSTALLED) ## format, and repair what the linter can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(BENCH_VENV)/.installed ## Carboy beside Flask and Falcon; writes docs/benchmarks.md
+	$(BENCH_VENV)/bin/python -m bench $(ARGS)
+
+$(BENCH_VENV)/.installed: pyproject.toml bench/requirements.txt
+	@echo "preparing $(BENCH_VENV) ..."
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable . -r bench/requirements.txt
+	@touch $@
+
+compat: ## Flask's own test suite on Flask and on Carboy; writes docs/compat-flask-suite.md
+	$(PYTHON) tests/compat/run_flask_suite.py $(ARGS)
+
+clean: ## remove the environments and everything else that make has made
+	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
