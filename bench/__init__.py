@@ -1,0 +1,1 @@
+"""In-process benchmark: Carboy beside Flask and Falcon, rounds interleaved, answers checked first."""

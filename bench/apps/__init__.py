@@ -1,0 +1,1 @@
+"""The same small applications for each framework; one application per case."""

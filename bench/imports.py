@@ -1,0 +1,28 @@
+"""How long `import carboy` takes beside `import flask`: fresh processes, interleaved."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from bench.spread import Spread, ratios, spread
+
+CODE = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+MODULES = ("carboy", "flask")
+
+
+def measure(rounds: int) -> tuple[dict[str, Spread], Spread]:
+    """Seconds for each module, and Carboy's share of Flask's time."""
+    seconds: dict[str, list[float]] = {name: [] for name in MODULES}
+    for number in range(rounds + 1):
+        for name in MODULES:
+            taken = _import_once(name)
+            if number:  # the first round writes and reads the byte code
+                seconds[name].append(taken)
+    times = {name: spread(values) for name, values in seconds.items()}
+    return times, ratios(seconds["carboy"], seconds["flask"])
+
+
+def _import_once(name: str) -> float:
+    command = [sys.executable, "-c", CODE.format(name)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
