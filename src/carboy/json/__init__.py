@@ -1,0 +1,63 @@
+"""JSON through the current application's provider, ``current_app.json``.
+
+Without an application these functions are those of the standard library, with the same extra
+types that :class:`~carboy.json.provider.DefaultJSONProvider` writes.
+"""
+
+from __future__ import annotations
+
+import json as _json
+import typing as t
+
+from carboy.globals import _cv, current_app
+
+from .provider import _default
+
+if t.TYPE_CHECKING:
+    from carboy.wrappers import Response
+
+    from .provider import JSONProvider
+
+
+def _provider() -> JSONProvider | None:
+    ctx = _cv.get(None)
+    return None if ctx is None else ctx.app.json
+
+
+def dumps(obj: t.Any, **kwargs: t.Any) -> str:
+    """Return ``obj`` as JSON text. ``kwargs`` go to the provider, or to :func:`json.dumps`."""
+    provider = _provider()
+    if provider is None:
+        return _json.dumps(obj, **{"default": _default, **kwargs})
+    return provider.dumps(obj, **kwargs)
+
+
+def dump(obj: t.Any, fp: t.IO[str], **kwargs: t.Any) -> None:
+    """Write ``obj`` as JSON to a text file, which should be open for UTF-8."""
+    provider = _provider()
+    if provider is None:
+        _json.dump(obj, fp, **{"default": _default, **kwargs})
+    else:
+        provider.dump(obj, fp, **kwargs)
+
+
+def loads(s: str | bytes, **kwargs: t.Any) -> t.Any:
+    """Return the value of a JSON document in text or UTF-8 bytes."""
+    provider = _provider()
+    return _json.loads(s, **kwargs) if provider is None else provider.loads(s, **kwargs)
+
+
+def load(fp: t.IO[t.AnyStr], **kwargs: t.Any) -> t.Any:
+    """Return the value of the JSON document in an open file."""
+    provider = _provider()
+    return _json.load(fp, **kwargs) if provider is None else provider.load(fp, **kwargs)
+
+
+def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
+    """Return a JSON response of the current application.
+
+    One argument is the value; several are a list; keyword arguments are an object; none is null.
+    Raises :exc:`RuntimeError` without an application context, and :exc:`TypeError` when
+    positional and keyword arguments are mixed.
+    """
+    return current_app.json.response(*args, **kwargs)
