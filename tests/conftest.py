@@ -174,6 +174,24 @@ def child_environ(**extra: str) -> dict[str, str]:
     return kept | extra
 
 
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_python("script.py", "argument", NAME="value")``: a child interpreter in ``tmp_path``."""
+
+    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=child_environ(**env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
 class ServerProcess:
     """A process that serves on loopback; its output is collected line by line."""
 
