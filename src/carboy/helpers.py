@@ -1,0 +1,405 @@
+"""The functions that views call by name: URLs, redirects, flashes, files, streams.
+
+Most hand on to the current application's method of the same name, so that an application that
+overrides the method changes the function too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import typing as t
+from datetime import datetime
+from functools import cache, update_wrapper
+
+import werkzeug.utils
+from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import abort as _wz_abort
+from werkzeug.utils import redirect as _wz_redirect
+from werkzeug.wrappers import Response as BaseResponse
+
+from .globals import (
+    _cv,
+    _cv_app,
+    _cv_request,
+    _get_app,
+    _get_request_context,
+    current_app,
+    request,
+    session,
+)
+from .signals import message_flashed
+
+if t.TYPE_CHECKING:
+    from types import ModuleType
+
+    from .ctx import RequestContext
+    from .wrappers import Response
+
+_NO = frozenset(["0", "false", "no"])
+
+
+def _setting(name: str) -> str:
+    """The environment variable, ``CARBOY_NAME`` before ``FLASK_NAME``; empty without either."""
+    return os.environ.get(f"CARBOY_{name}") or os.environ.get(f"FLASK_{name}") or ""
+
+
+def get_debug_flag() -> bool:
+    """Whether ``CARBOY_DEBUG`` or ``FLASK_DEBUG`` switches debug mode on. Not without one."""
+    value = _setting("DEBUG")
+    return value != "" and value.lower() not in _NO
+
+
+def get_load_dotenv(default: bool = True) -> bool:
+    """Whether ``.env`` files are to be read: ``CARBOY_SKIP_DOTENV`` or ``FLASK_SKIP_DOTENV``
+    says no, without them ``default`` counts."""
+    value = _setting("SKIP_DOTENV")
+    return value.lower() in _NO if value else default
+
+
+# -- responses ----------------------------------------------------------------------------------
+
+
+def make_response(*args: t.Any) -> Response:
+    """Return the response that a view returning ``args`` would give, to change it further.
+
+    ``make_response(body, 404)`` is what ``return body, 404`` makes; without arguments the
+    response is empty.
+    """
+    app = _get_app()
+    if not args:
+        return app.response_class()
+    return app.make_response(args if len(args) > 1 else args[0])
+
+
+def redirect(
+    location: str, code: int = 302, Response: type[BaseResponse] | None = None
+) -> BaseResponse:
+    """Return a response that sends the client to another URL.
+
+    Within an application context this is :meth:`app.redirect() <carboy.Carboy.redirect>`, which
+    makes the application's own response class; ``Response`` counts elsewhere only.
+    """
+    ctx = _cv.get(None)
+    if ctx is None:
+        return _wz_redirect(location, code=code, Response=Response)
+    return ctx.app.redirect(location, code=code)
+
+
+def abort(code: int | BaseResponse, *args: t.Any, **kwargs: t.Any) -> t.NoReturn:
+    """Leave the view with the HTTP error of this code, or with this response.
+
+    Further arguments are the exception's, as in ``abort(404, description="No such vessel")``.
+    """
+    ctx = _cv.get(None)
+    if ctx is not None:
+        ctx.app.aborter(code, *args, **kwargs)
+    _wz_abort(code, *args, **kwargs)
+
+
+def url_for(
+    endpoint: str,
+    *,
+    _anchor: str | None = None,
+    _method: str | None = None,
+    _scheme: str | None = None,
+    _external: bool | None = None,
+    **values: t.Any,
+) -> str:
+    """Return the URL of an endpoint: :meth:`app.url_for() <carboy.Carboy.url_for>`.
+
+    An endpoint that begins with a dot is the current blueprint's. ``values`` fill the rule's
+    variables, and the rest becomes the query string. ``_external`` asks for a whole URL.
+    """
+    return current_app.url_for(
+        endpoint,
+        _external=_external,
+        _scheme=_scheme,
+        _method=_method,
+        _anchor=_anchor,
+        **values,
+    )
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def _prepare_send_file_kwargs(**kwargs: t.Any) -> dict[str, t.Any]:
+    """The arguments for Werkzeug's function: the caller's, and what the application knows."""
+    app = _get_app()
+    if kwargs.get("max_age") is None:
+        kwargs["max_age"] = app.get_send_file_max_age
+    return kwargs | {
+        "response_class": app.response_class,
+        "use_x_sendfile": app.config["USE_X_SENDFILE"],
+        "environ": request.environ,
+        "_root_path": app.root_path,
+    }
+
+
+def send_file(
+    path_or_file: os.PathLike[t.AnyStr] | str | t.IO[bytes],
+    mimetype: str | None = None,
+    as_attachment: bool = False,
+    download_name: str | None = None,
+    conditional: bool = True,
+    etag: bool | str = True,
+    last_modified: datetime | int | float | None = None,
+    max_age: int | t.Callable[[str | None], int | None] | None = None,
+) -> Response:
+    """Return a response with a file's contents.
+
+    A path is relative to the application's folder and must not come from the client: that is
+    what :func:`send_from_directory` is for. A file object must be open for bytes and stand at
+    the beginning. Type, name, ETag and modification time are taken from a path where they are
+    not given; ``max_age`` (seconds) is :meth:`~carboy.Carboy.get_send_file_max_age`'s.
+    ``conditional`` answers ranges (206) and unchanged files (304).
+
+    Raises :exc:`FileNotFoundError` for a path that is not there, and :exc:`ValueError` for a
+    text file object or an unknown type without a name to tell it from.
+    """
+    arguments = _prepare_send_file_kwargs(
+        path_or_file=path_or_file,
+        download_name=download_name,
+        as_attachment=as_attachment,
+        mimetype=mimetype,
+        max_age=max_age,
+        last_modified=last_modified,
+        etag=etag,
+        conditional=conditional,
+    )
+    return t.cast("Response", werkzeug.utils.send_file(**arguments))
+
+
+def send_from_directory(
+    directory: os.PathLike[str] | str, path: os.PathLike[str] | str, **kwargs: t.Any
+) -> Response:
+    """Return a response with the file that a client asked for, from inside ``directory``.
+
+    The directory is relative to the application's folder. ``kwargs`` are those of
+    :func:`send_file`. Raises :exc:`~werkzeug.exceptions.NotFound` for a path that leaves the
+    directory, names no regular file, or ends in a slash.
+    """
+    # A file is not a directory: a cache that goes by the path's shape must not be deceived.
+    if os.fspath(path).endswith("/"):
+        raise NotFound()
+    arguments = _prepare_send_file_kwargs(**kwargs)
+    return t.cast("Response", werkzeug.utils.send_from_directory(directory, path, **arguments))
+
+
+# -- streams ------------------------------------------------------------------------------------
+
+
+@t.overload
+def stream_with_context(
+    generator_or_function: t.Iterator[t.AnyStr],
+) -> t.Iterator[t.AnyStr]: ...
+
+
+@t.overload
+def stream_with_context(
+    generator_or_function: t.Callable[..., t.Iterator[t.AnyStr]],
+) -> t.Callable[[t.Iterator[t.AnyStr]], t.Iterator[t.AnyStr]]: ...
+
+
+def stream_with_context(generator_or_function: t.Any) -> t.Any:
+    """Keep the request's context for a generator that a response streams.
+
+    Wrap a generator, ``return stream_with_context(rows())``, or decorate the function that makes
+    it. ``request``, ``session`` and ``g`` work in the generator while it is asked for its next
+    part, and teardown functions run once, after the stream has ended or was given up.
+
+    Raises :exc:`RuntimeError` when there is no request to keep.
+    """
+    try:
+        parts = iter(generator_or_function)
+    except TypeError:
+        make = generator_or_function
+
+        def decorated(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            return stream_with_context(make(*args, **kwargs))
+
+        return update_wrapper(decorated, make)
+    ctx = _cv_request.get(None)
+    if ctx is None:
+        raise RuntimeError(
+            "'stream_with_context' can only be used when a request context is active, such as in"
+            " a view function. Here there is no request whose context the stream could keep."
+        )
+    return _Stream(ctx, parts)
+
+
+class _Stream:
+    """An iterator that holds a request's context until it has ended.
+
+    Between two parts the context is not current: the server's thread may serve others meanwhile.
+    """
+
+    __slots__ = ("_ctx", "_held", "_parts")
+
+    def __init__(self, ctx: RequestContext, parts: t.Iterator[t.Any]) -> None:
+        self._held = False
+        self._ctx = ctx
+        self._parts = parts
+        ctx.hold()
+        self._held = True
+
+    def __iter__(self) -> t.Self:
+        return self
+
+    def __next__(self) -> t.Any:
+        if not self._held:
+            raise StopIteration
+        try:
+            with self._ctx.active():
+                return next(self._parts)
+        except StopIteration:
+            self.close()
+            raise
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def close(self) -> None:
+        """End the stream, wherever it is, and with it the request. Once; then it does nothing."""
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        if not self._held:
+            return
+        self._held = False
+        try:
+            close = getattr(self._parts, "close", None)
+            if close is not None:
+                with self._ctx.active():
+                    close()
+        except BaseException as failure:
+            error = error or failure
+            raise
+        finally:
+            self._ctx.release(error)
+
+    def __del__(self) -> None:
+        # A server that dropped the response without closing it.
+        if self._held:
+            self.close()
+
+
+# -- templates and flashes ----------------------------------------------------------------------
+
+
+def get_template_attribute(template_name: str, attribute: str) -> t.Any:
+    """Return a macro or variable that a template exports, to use it from Python."""
+    return getattr(current_app.jinja_env.get_template(template_name).module, attribute)
+
+
+def _default_template_ctx_processor() -> dict[str, t.Any]:
+    """What every template has: ``g`` and ``request``, the objects themselves.
+
+    Not the session: it must be asked for through its proxy, so that the context sees that the
+    response depends on it.
+    """
+    values: dict[str, t.Any] = {}
+    ctx = _cv_app.get(None)
+    if ctx is not None:
+        values["g"] = ctx.g
+    ctx = _cv_request.get(None)
+    if ctx is not None:
+        values["request"] = ctx.request
+    return values
+
+
+def flash(message: str, category: str = "message") -> None:
+    """Keep a message in the session until a page shows it with :func:`get_flashed_messages`.
+
+    Any category will do; ``message``, ``info``, ``warning`` and ``error`` are customary.
+    """
+    # Assigned, not appended in place: a session may notice only changes of its own items.
+    waiting = [*session.get("_flashes", ()), (category, message)]
+    session["_flashes"] = waiting
+    if message_flashed.receivers:
+        app = _get_app()
+        message_flashed.send(
+            app, _async_wrapper=app.ensure_sync, message=message, category=category
+        )
+
+
+def get_flashed_messages(
+    with_categories: bool = False, category_filter: t.Iterable[str] = ()
+) -> list[str] | list[tuple[str, str]]:
+    """Return the messages flashed so far and take them out of the session.
+
+    Within one request every call finds the same messages. ``category_filter`` asks for those of
+    some categories; ``with_categories`` gives ``(category, message)`` pairs.
+    """
+    ctx = _get_request_context()
+    if ctx.flashes is None:
+        # Not a pop with a default: that would count as a change of the session.
+        ctx.flashes = session.pop("_flashes") if "_flashes" in session else []
+    wanted = [*category_filter]
+    found = [pair for pair in ctx.flashes if pair[0] in wanted] if wanted else ctx.flashes
+    if with_categories:
+        pairs: list[tuple[str, str]] = found
+        return pairs
+    return [message for _, message in found]
+
+
+# -- packages -----------------------------------------------------------------------------------
+
+
+def get_root_path(import_name: str) -> str:
+    """Return the folder of a module or package, found without importing it where possible.
+
+    The current directory for what has no file (an interactive session, an unknown name). Raises
+    :exc:`RuntimeError` for a namespace package, which has no one folder.
+    """
+    known = sys.modules.get(import_name)
+    path = _file_of(known) or _file_by_spec(import_name)
+    return os.getcwd() if path is None else os.path.dirname(os.path.abspath(path))
+
+
+def _file_of(module: ModuleType | None) -> str | None:
+    return getattr(module, "__file__", None)
+
+
+def _file_by_spec(import_name: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(import_name)
+    except (ImportError, ValueError):  # not there, or __main__ without a spec
+        return None
+    if spec is None or spec.loader is None:
+        return None
+    get_filename = getattr(spec.loader, "get_filename", None)
+    if get_filename is not None:
+        path: str = get_filename(import_name)
+        return path
+    # A loader of another kind: only the imported module can tell.
+    found = _file_of(importlib.import_module(import_name))
+    if found is None:
+        raise RuntimeError(
+            f"No root path can be found for the provided module {import_name!r}. It is a"
+            " namespace package, which has many folders or none, or it was imported by a hook"
+            " that does not tell file names. Pass root_path explicitly."
+        )
+    return found
+
+
+@cache
+def _split_blueprint_path(name: str) -> list[str]:
+    """``"a.b.c"`` → ``["a.b.c", "a.b", "a"]``: a nested blueprint, then those it lies in."""
+    parts = [name]
+    while "." in name:
+        name = name.rpartition(".")[0]
+        parts.append(name)
+    return parts
+
+
+def __getattr__(name: str) -> t.Any:
+    # Where extensions written for older Flask versions look for it. The scaffold imports this
+    # module, so it can only be asked later.
+    if name == "_endpoint_from_view_func":
+        from .scaffold import _endpoint_from_view_func
+
+        return _endpoint_from_view_func
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
