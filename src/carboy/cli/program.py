@@ -1,0 +1,32 @@
+"""The `carboy` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from carboy._alias import AliasError, expect_flask, share_with_children
+
+from .group import FlaskGroup
+
+cli = FlaskGroup(
+    name="carboy",
+    help="""\
+The command line of Carboy and Flask applications.
+
+The application is named by '--app', by the environment variable 'FLASK_APP' or 'CARBOY_APP', or
+is found in a 'wsgi.py' or 'app.py' of the current directory.
+""",
+)
+
+
+def main() -> None:
+    """Run the `carboy` command. `import flask` means Carboy from here on, in children too."""
+    try:
+        expect_flask()
+    except AliasError as error:
+        click.secho(f"Error: {error}", err=True, fg="red")
+        sys.exit(1)
+    share_with_children()
+    cli.main()

@@ -1,0 +1,184 @@
+"""`FlaskClient`: Werkzeug's test client with the application's contexts and sessions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from copy import copy
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import werkzeug.test
+from werkzeug.wrappers import Request as BaseRequest
+
+from .builder import EnvironBuilder
+from .rendered import MARK, RecordedBody, TemplateRecorder
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
+    from werkzeug.test import TestResponse
+
+    from carboy.app import Carboy
+    from carboy.sessions import SessionMixin
+
+
+@cache
+def _get_werkzeug_version() -> str:
+    """Return the installed Werkzeug's version; asked once, since metadata is slow to read."""
+    return importlib.metadata.version("werkzeug")
+
+
+class FlaskClient(werkzeug.test.Client):
+    """A test client that knows the application.
+
+    Inside `with client:` the context of the latest request stays current, so that `request`,
+    `session` and `g` can be examined; it ends with the block or with the next request.
+    Each response has `templates`, the names of the templates rendered for it, in order.
+    `environ_base` holds what every request of this client sends along.
+    """
+
+    application: Carboy
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.preserve_context = False
+        self.environ_base = {
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_USER_AGENT": f"Werkzeug/{_get_werkzeug_version()}",
+        }
+        self._new_contexts: list[AbstractContextManager[Any]] = []
+        self._context_stack = ExitStack()
+
+    @contextmanager
+    def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:
+        """Open the client's session for reading and writing; saved when the block ends.
+
+        The arguments are those of `app.test_request_context()`, for sessions that depend on
+        the request. Raises `TypeError` without cookies and `RuntimeError` when the session
+        interface opens no session. A block left by an exception saves nothing.
+        """
+        if self._cookies is None:
+            raise TypeError("Cookies are disabled. Create a client with 'use_cookies=True'.")
+        app = self.application
+        interface = app.session_interface
+        context = app.test_request_context(*args, **kwargs)
+        request = context.request
+        self._add_cookies_to_wsgi(request.environ)
+        # The context is left again before the block runs: what is current there stays current.
+        with context:
+            session = interface.open_session(app, request)
+        if session is None:
+            raise RuntimeError("Session backend did not open a session.")
+        yield session
+        if interface.is_null_session(session):
+            return
+        response = app.response_class()
+        with context:
+            interface.save_session(app, session, response)
+        host = request.host.partition(":")[0]
+        cookies = response.headers.getlist("Set-Cookie")
+        self._update_cookies_from_response(host, request.path, cookies)
+
+    def open(
+        self,
+        *args: Any,
+        buffered: bool = False,
+        follow_redirects: bool = False,
+        **kwargs: Any,
+    ) -> TestResponse:
+        """Send one request and return its response.
+
+        Takes a ready `EnvironBuilder`, environ or request, or else the arguments of
+        `EnvironBuilder`. With `follow_redirects` the redirects are followed and the response
+        is the last one, with the earlier ones in `history`.
+        """
+        request = self._ready_request(args[0]) if args else None
+        if request is None:
+            request = self._request_from_builder_args(args, kwargs)
+        templates: list[str] = []
+        request.environ[MARK] = templates
+        self._leave_contexts()
+        response = super().open(request, buffered=buffered, follow_redirects=follow_redirects)
+        cast("Any", response).json_module = self.application.json
+        # A redirect came through here for itself already and has its own list.
+        response.__dict__.setdefault("templates", templates)
+        self._enter_new_contexts()
+        return response
+
+    def run_wsgi_app(
+        self, environ: WSGIEnvironment, buffered: bool = False
+    ) -> tuple[Iterable[bytes], str, Headers]:
+        """Call the application; the names of rendered templates are noted meanwhile."""
+        recorder = TemplateRecorder(environ)
+        recorder.start(self.application)
+        try:
+            body, status, headers = super().run_wsgi_app(environ, buffered=buffered)
+        except BaseException:
+            recorder.stop()
+            raise
+        if buffered:
+            recorder.stop()
+            return body, status, headers
+        return RecordedBody(body, recorder), status, headers
+
+    def _ready_request(self, given: object) -> BaseRequest | None:
+        """Return a request made from `given`, with this client's environ below; None if `given`
+        is something else, such as a path."""
+        if isinstance(given, werkzeug.test.EnvironBuilder):
+            builder = copy(given)
+            builder.environ_base = self._copy_environ(dict(builder.environ_base or {}))
+            return builder.get_request()
+        if isinstance(given, dict):
+            base = self._copy_environ({})
+            builder = EnvironBuilder.from_environ(given, app=self.application, environ_base=base)
+            return builder.get_request()
+        if isinstance(given, BaseRequest):
+            request = copy(given)
+            request.environ = self._copy_environ(request.environ)
+            return request
+        return None
+
+    def _request_from_builder_args(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> BaseRequest:
+        kwargs["environ_base"] = self._copy_environ(kwargs.get("environ_base", {}))
+        builder = EnvironBuilder(self.application, *args, **kwargs)
+        try:
+            return builder.get_request()
+        finally:
+            builder.close()
+
+    def _copy_environ(self, other: WSGIEnvironment) -> WSGIEnvironment:
+        """Return `other` over this client's defaults, asking for the context where it is kept."""
+        environ = self.environ_base | other
+        if self.preserve_context:
+            environ["werkzeug.debug.preserve_context"] = self._new_contexts.append
+        return environ
+
+    def _enter_new_contexts(self) -> None:
+        while self._new_contexts:
+            self._context_stack.enter_context(self._new_contexts.pop(0))
+
+    def _leave_contexts(self) -> None:
+        """End every kept context, those of a redirect or of a failed request included."""
+        self._enter_new_contexts()
+        self._context_stack.close()
+
+    def __enter__(self) -> FlaskClient:
+        if self.preserve_context:
+            raise RuntimeError("Cannot nest client invocations")
+        self.preserve_context = True
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.preserve_context = False
+        self._leave_contexts()
