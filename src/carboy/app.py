@@ -1,0 +1,862 @@
+"""The application object. It states the API; each body delegates to the room that does the work."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import os
+import sys
+import typing as t
+import weakref
+from datetime import timedelta
+from inspect import iscoroutinefunction
+
+from werkzeug.datastructures import ImmutableDict
+from werkzeug.exceptions import Aborter, BadRequest, BadRequestKeyError, HTTPException
+from werkzeug.routing import BuildError, Map, MapAdapter, RequestRedirect, Rule
+from werkzeug.utils import redirect as make_redirect
+from werkzeug.wsgi import get_host
+
+from . import bridges, config, pipeline, responding
+from . import typing as ct
+from .bridges import WSGI_BRIDGE, drive
+from .config import Config, ConfigAttribute
+from .ctx import AppContext, RequestContext, _AppCtxGlobals
+from .descriptors import lazy
+from .errors import setup_finished
+from .files import StaticFiles
+from .gateways.wsgi import respond
+from .globals import _cv, g, request_ctx
+from .helpers import get_debug_flag
+from .json.provider import DefaultJSONProvider, JSONProvider
+from .logging import create_logger, printable
+from .plan import LIFECYCLE, HookTable, Plans, remember_originals
+from .routing import Router, UrlBuilder
+from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, find_package, setupmethod
+from .sessions import SecureCookieSessionInterface, SessionInterface
+from .urls import url_for
+from .wrappers import Request, Response, _split_blueprint_path
+
+if t.TYPE_CHECKING:
+    import logging
+    from types import TracebackType
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from jinja2 import BaseLoader, Environment
+    from werkzeug.wrappers import Response as BaseResponse
+
+    from .blueprints import Blueprint
+    from .scaffold import T_teardown
+    from .testing import FlaskClient, FlaskCliRunner
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+T_shell_context_processor = t.TypeVar(
+    "T_shell_context_processor", bound=ct.ShellContextProcessorCallable
+)
+T_template_filter = t.TypeVar("T_template_filter", bound=ct.TemplateFilterCallable)
+T_template_global = t.TypeVar("T_template_global", bound=ct.TemplateGlobalCallable)
+T_template_test = t.TypeVar("T_template_test", bound=ct.TemplateTestCallable)
+
+#: Attributes whose assignment changes what was compiled.
+_COMPILED_FROM = frozenset(
+    {
+        *LIFECYCLE,
+        "after_request_funcs",
+        "before_request_funcs",
+        "session_interface",
+        "teardown_request_funcs",
+        "url_map",
+        "url_value_preprocessors",
+    }
+)
+
+
+def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
+    """A duration as a timedelta; a number counts as seconds."""
+    return value if value is None or isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+class _TemplateEnvironmentClass:
+    """``jinja_environment``: the class is imported, and Jinja2 with it, when it is asked for."""
+
+    def __get__(self, obj: object, owner: type | None = None) -> type[Environment]:
+        from .templating import Environment
+
+        return Environment
+
+
+class Carboy(StaticFiles, Scaffold):
+    """A web application: the WSGI callable, and the registry of its routes and hooks.
+
+    ::
+
+        from carboy import Carboy
+
+        app = Carboy(__name__)
+
+        @app.route("/")
+        def hello():
+            return "Hello, World!"
+
+    :param import_name: The module or package of the application, usually ``__name__``; folders
+        are found relative to it.
+    :param static_url_path: The URL prefix of the static files; by default the folder's name.
+    :param static_folder: The folder of static files, relative to the root path; None for none.
+    :param static_host: The host of the static route, needed with ``host_matching``.
+    :param host_matching: Whether rules match on the host (``host=``).
+    :param subdomain_matching: Whether rules match on the subdomain of ``SERVER_NAME``.
+    :param template_folder: The folder of templates, relative to the root path; None for none.
+    :param instance_path: An absolute folder for deployment-specific files; found by itself
+        unless given.
+    :param instance_relative_config: Whether configuration files are named relative to it.
+    :param root_path: Where relative folders start; by default the module's folder.
+    """
+
+    #: The class of ``app.aborter``, behind ``abort``.
+    aborter_class = Aborter
+    #: The class of ``g``.
+    app_ctx_globals_class = _AppCtxGlobals
+    #: The class of ``app.config``.
+    config_class = Config
+    #: The default configuration.
+    default_config: t.Mapping[str, t.Any] = ImmutableDict(config.default_config("carboy"))
+    #: The class of ``app.jinja_env``.
+    jinja_environment: t.Any = _TemplateEnvironmentClass()
+    #: Options for the Jinja environment; change them before the environment is first used.
+    jinja_options: dict[str, t.Any] = {}
+    #: The class of ``app.json``.
+    json_provider_class: type[JSONProvider] = DefaultJSONProvider
+    request_class: type[Request] = Request
+    response_class: type[Response] = Response
+    #: Opens and saves the session of each request.
+    session_interface: SessionInterface = SecureCookieSessionInterface()
+    #: The class of test clients; None for :class:`carboy.testing.FlaskClient`.
+    test_client_class: type[FlaskClient] | None = None
+    #: The class of CLI runners; None for :class:`carboy.testing.FlaskCliRunner`.
+    test_cli_runner_class: type[FlaskCliRunner] | None = None
+    url_map_class = Map
+    url_rule_class = Rule
+
+    #: ``TESTING``: exceptions propagate, extensions may change their ways.
+    testing = ConfigAttribute[bool]("TESTING")
+    #: ``SECRET_KEY``: signs the session cookie.
+    secret_key = ConfigAttribute[t.Union[str, bytes, None]]("SECRET_KEY")
+    #: ``PERMANENT_SESSION_LIFETIME``: a timedelta; a number counts as seconds.
+    permanent_session_lifetime = ConfigAttribute[t.Any](
+        "PERMANENT_SESSION_LIFETIME", get_converter=_make_timedelta
+    )
+
+    def __init__(
+        self,
+        import_name: str,
+        static_url_path: str | None = None,
+        static_folder: str | os.PathLike[str] | None = "static",
+        static_host: str | None = None,
+        host_matching: bool = False,
+        subdomain_matching: bool = False,
+        template_folder: str | os.PathLike[str] | None = "templates",
+        instance_path: str | None = None,
+        instance_relative_config: bool = False,
+        root_path: str | None = None,
+    ) -> None:
+        self._plans = Plans()
+        super().__init__(
+            import_name=import_name,
+            static_folder=static_folder,
+            static_url_path=static_url_path,
+            template_folder=template_folder,
+            root_path=root_path,
+        )
+        if instance_path is None:
+            instance_path = self.auto_find_instance_path()
+        elif not os.path.isabs(instance_path):
+            raise ValueError(
+                "If an instance path is provided it must be absolute. A relative path was given"
+                " instead."
+            )
+        #: The folder for files of this deployment.
+        self.instance_path = instance_path
+        #: The configuration, a dict.
+        self.config = self.make_config(instance_relative_config)
+        #: What ``abort`` calls.
+        self.aborter = self.make_aborter()
+        #: Encodes and decodes JSON.
+        self.json: JSONProvider = self.json_provider_class(self)
+        #: Functions tried when ``url_for`` fails: they get the error, the endpoint and the values.
+        self.url_build_error_handlers: list[
+            t.Callable[[Exception, str, dict[str, t.Any]], str]
+        ] = []
+        self.teardown_appcontext_funcs: list[ct.TeardownCallable] = []
+        self.shell_context_processors: list[ct.ShellContextProcessorCallable] = []
+        #: The registered blueprints by name.
+        self.blueprints: dict[str, Blueprint] = {}
+        #: Where extensions keep their state, under their names.
+        self.extensions: dict[str, t.Any] = {}
+        #: The rules, as Werkzeug's map.
+        self.url_map = self.url_map_class(host_matching=host_matching)
+        self.subdomain_matching = subdomain_matching
+        self._got_first_request = False
+        self.template_context_processors[None].append(_template_defaults)
+        if self.has_static_folder:
+            self._add_static_route(static_host, host_matching)
+
+    def _add_static_route(self, host: str | None, host_matching: bool) -> None:
+        assert bool(host) == host_matching, "Invalid static_host/host_matching combination"
+        # The view must not keep the application alive.
+        find = weakref.ref(self)
+        self.add_url_rule(
+            f"{self.static_url_path}/<path:filename>",
+            endpoint="static",
+            host=host,
+            view_func=lambda **values: t.cast(Carboy, find()).send_static_file(**values),
+        )
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        if name in _COMPILED_FROM:
+            if name.endswith("_funcs") or name == "url_value_preprocessors":
+                value = self._watched(value)
+            for compiled in ("_router", "_url_builder", "_session_is_lazy"):
+                self.__dict__.pop(compiled, None)
+            self._plans.drop()
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if name in _COMPILED_FROM:
+            self.__dict__.pop("_session_is_lazy", None)
+            self._plans.drop()
+
+    def _watched(self, table: t.Any) -> t.Any:
+        if isinstance(table, HookTable):
+            return table
+        watched = self._hook_table()
+        watched.update(table)
+        return watched
+
+    def _hook_table(self) -> t.Any:
+        return HookTable(list, self._plans.drop)
+
+    def _check_setup_finished(self, f_name: str) -> None:
+        if self._got_first_request:
+            raise setup_finished(
+                f_name, "application", self.name, "handled its first request", "running it"
+            )
+
+    # -- what is compiled ---------------------------------------------------------------------
+
+    @property
+    def _overrides(self) -> frozenset[str]:
+        return self._plans.overrides(self)
+
+    @lazy
+    def _router(self) -> Router:
+        return Router(self.url_map)
+
+    @lazy
+    def _url_builder(self) -> UrlBuilder:
+        return UrlBuilder(self.url_map)
+
+    @property
+    def _routes_itself(self) -> bool:
+        """Whether the compiled router may answer: hosts play no part in matching."""
+        return not self.subdomain_matching and not self.url_map.host_matching
+
+    @lazy
+    def _session_is_lazy(self) -> bool:
+        """Whether the session may stay closed until it is touched."""
+        interface = self.session_interface
+        if not getattr(interface, "lazy", False):
+            return False
+        cls = type(interface)
+        own = SecureCookieSessionInterface
+        return all(
+            getattr(cls, name) is getattr(own, name) and name not in vars(interface)
+            for name in ("get_cookie_name", "open_session", "save_session")
+        )
+
+    def _session_waits_in(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request brings a session cookie, which may have to be refreshed."""
+        cookies = environ.get("HTTP_COOKIE")
+        return cookies is not None and (
+            not self._session_is_lazy or self.config["SESSION_COOKIE_NAME"] in cookies
+        )
+
+    def _propagates(self) -> bool:
+        """Whether unhandled exceptions are raised instead of answered with a 500."""
+        propagate: bool | None = self.config["PROPAGATE_EXCEPTIONS"]
+        return bool(self.testing or self.debug) if propagate is None else propagate
+
+    # -- parts --------------------------------------------------------------------------------
+
+    if t.TYPE_CHECKING:
+        name: str
+        logger: logging.Logger
+        jinja_env: Environment
+    else:
+
+        @lazy
+        def name(self) -> str:
+            """The application's name: the import name, or the script's when run as one."""
+            if self.import_name != "__main__":
+                return self.import_name
+            script = getattr(sys.modules["__main__"], "__file__", None)
+            if script is None:
+                return "__main__"
+            return os.path.splitext(os.path.basename(script))[0]
+
+        @property
+        def _cli_name(self) -> str:
+            return self.name
+
+        @lazy
+        def logger(self) -> logging.Logger:
+            """A standard logger named after the application; at DEBUG level in debug mode."""
+            return create_logger(self)
+
+        @lazy
+        def jinja_env(self) -> Environment:
+            """The Jinja environment, made when first used."""
+            return self.create_jinja_environment()
+
+    @property
+    def debug(self) -> bool:
+        """``DEBUG``: reloads templates, logs more, tells more. Set it before the first request."""
+        return self.config["DEBUG"]  # type: ignore[no-any-return]
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        self.config["DEBUG"] = value
+        if self.config["TEMPLATES_AUTO_RELOAD"] is None and "jinja_env" in self.__dict__:
+            self.jinja_env.auto_reload = value
+
+    def create_jinja_environment(self) -> Environment:
+        """Make the Jinja environment, with the options, globals and filters of templates."""
+        from .templating import make_environment
+
+        return make_environment(self)
+
+    def create_global_jinja_loader(self) -> BaseLoader:
+        """Make the loader that looks in the application's and then the blueprints' folders."""
+        from .templating import make_global_loader
+
+        return make_global_loader(self)
+
+    def select_jinja_autoescape(self, filename: str | None) -> bool:
+        """Whether a template of this name is escaped: HTML, XML and SVG, and nameless ones."""
+        from .templating import select_autoescape
+
+        return select_autoescape(filename)
+
+    def make_config(self, instance_relative: bool = False) -> Config:
+        """Make the configuration out of the defaults; called once."""
+        defaults = dict(self.default_config)
+        if type(self).default_config is Carboy.default_config:
+            defaults = config.default_config(config.profile)
+        defaults["DEBUG"] = get_debug_flag()
+        root = self.instance_path if instance_relative else self.root_path
+        return self.config_class(root, defaults)
+
+    def make_aborter(self) -> Aborter:
+        """Make the object behind ``abort``; called once."""
+        return self.aborter_class()
+
+    def auto_find_instance_path(self) -> str:
+        """Where the instance folder is when it was not given.
+
+        ``instance`` beside the application, or ``var/NAME-instance`` in the environment that
+        it is installed in.
+        """
+        prefix, folder = find_package(self.import_name)
+        if prefix is None:
+            return os.path.join(folder, "instance")
+        return os.path.join(prefix, "var", f"{self.name}-instance")
+
+    def open_resource(
+        self, resource: str, mode: str = "rb", encoding: str | None = None
+    ) -> t.IO[t.Any]:
+        """Open a file below :attr:`root_path` for reading: ``"rb"``, or ``"r"`` for text.
+
+        Raises ValueError for another mode and OSError as :func:`open` does.
+        """
+        return self._open(self.root_path, resource, mode, encoding)
+
+    def open_instance_resource(
+        self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
+    ) -> t.IO[t.Any]:
+        """Open a file in the instance folder, in any mode. Raises OSError as :func:`open` does."""
+        path = os.path.join(self.instance_path, resource)
+        return open(path, mode) if "b" in mode else open(path, mode, encoding=encoding)
+
+    # -- registration -------------------------------------------------------------------------
+
+    @setupmethod
+    def register_blueprint(self, blueprint: Blueprint, **options: t.Any) -> None:
+        """Register a blueprint.
+
+        ``options`` replace what the blueprint was made with: ``url_prefix``, ``subdomain``,
+        ``name``, ``url_defaults``, ``cli_group``. Raises ValueError when the name is taken.
+        """
+        blueprint.register(self, options)
+        self._plans.drop()
+
+    def iter_blueprints(self) -> t.ValuesView[Blueprint]:
+        """The registered blueprints in the order of registration."""
+        return self.blueprints.values()
+
+    @setupmethod
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: ct.RouteCallable | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Bind a URL rule to an endpoint, and a view function to that endpoint.
+
+        Parameters as in :meth:`Scaffold.add_url_rule`. Raises AssertionError when the endpoint
+        has another view already, and TypeError when ``methods`` is a string.
+        """
+        if endpoint is None:
+            endpoint = _endpoint_from_view_func(view_func)  # type: ignore[arg-type]
+        options["endpoint"] = endpoint
+        methods = options.pop("methods", None)
+        if methods is None:
+            methods = getattr(view_func, "methods", None) or ("GET",)
+        if isinstance(methods, str):
+            raise TypeError(
+                "Allowed methods must be a list of strings, for example:"
+                ' @app.route(..., methods=["POST"])'
+            )
+        wanted = {method.upper() for method in methods}
+        wanted.update(getattr(view_func, "required_methods", ()))
+        automatic = provide_automatic_options
+        if automatic is None:
+            automatic = getattr(view_func, "provide_automatic_options", None)
+        if automatic is None:
+            automatic = "OPTIONS" not in wanted and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
+        if automatic:
+            wanted.add("OPTIONS")
+        bound = self.url_rule_class(rule, methods=wanted, **options)
+        bound.provide_automatic_options = automatic  # type: ignore[attr-defined]
+        self.url_map.add(bound)
+        if view_func is not None:
+            known = self.view_functions.get(endpoint)
+            if known is not None and known != view_func:
+                raise AssertionError(
+                    "View function mapping is overwriting an existing endpoint function:"
+                    f" {endpoint}"
+                )
+            self.view_functions[endpoint] = view_func
+
+    @setupmethod
+    def template_filter(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_filter], T_template_filter]:
+        """Register the decorated function as a template filter, under ``name`` or its own."""
+
+        def register(f: T_template_filter) -> T_template_filter:
+            self.add_template_filter(f, name=name)
+            return f
+
+        return register
+
+    @setupmethod
+    def add_template_filter(self, f: ct.TemplateFilterCallable, name: str | None = None) -> None:
+        """Register a template filter, without a decorator."""
+        self.jinja_env.filters[name or f.__name__] = f
+
+    @setupmethod
+    def template_test(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_test], T_template_test]:
+        """Register the decorated function as a template test, under ``name`` or its own."""
+
+        def register(f: T_template_test) -> T_template_test:
+            self.add_template_test(f, name=name)
+            return f
+
+        return register
+
+    @setupmethod
+    def add_template_test(self, f: ct.TemplateTestCallable, name: str | None = None) -> None:
+        """Register a template test, without a decorator."""
+        self.jinja_env.tests[name or f.__name__] = f
+
+    @setupmethod
+    def template_global(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_global], T_template_global]:
+        """Register the decorated function for use in templates, under ``name`` or its own."""
+
+        def register(f: T_template_global) -> T_template_global:
+            self.add_template_global(f, name=name)
+            return f
+
+        return register
+
+    @setupmethod
+    def add_template_global(self, f: ct.TemplateGlobalCallable, name: str | None = None) -> None:
+        """Register a function for use in templates, without a decorator."""
+        self.jinja_env.globals[name or f.__name__] = f
+
+    @setupmethod
+    def teardown_appcontext(self, f: T_teardown) -> T_teardown:
+        """Register a function to run when an application context ends, with an exception or None.
+
+        That is at the end of each request and each command. If it raises, the others still run.
+        """
+        self.teardown_appcontext_funcs.append(f)
+        return f
+
+    @setupmethod
+    def shell_context_processor(self, f: T_shell_context_processor) -> T_shell_context_processor:
+        """Register a function whose dict is added to the names of ``carboy shell``."""
+        self.shell_context_processors.append(f)
+        return f
+
+    # -- contexts -----------------------------------------------------------------------------
+
+    def app_context(self) -> AppContext:
+        """A context for work outside requests: ``with app.app_context():``."""
+        return AppContext(self)
+
+    def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        """The context for the request in a WSGI environ; the server's door calls this."""
+        return RequestContext(self, environ)
+
+    def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:
+        """A request context made of the arguments of a test client's call, without dispatching.
+
+        ``with app.test_request_context("/path?key=value", method="POST"):``
+        """
+        from .testing import EnvironBuilder
+
+        builder = EnvironBuilder(self, *args, **kwargs)
+        try:
+            return self.request_context(builder.get_environ())
+        finally:
+            builder.close()
+
+    def make_shell_context(self) -> dict[str, t.Any]:
+        """The names of ``carboy shell``: ``app``, ``g`` and those of the processors."""
+        names: dict[str, t.Any] = {"app": self, "g": g}
+        for processor in self.shell_context_processors:
+            names.update(processor())
+        return names
+
+    def update_template_context(self, context: dict[str, t.Any]) -> None:
+        """Add to ``context`` what the context processors give; what it has already stays."""
+        current = _cv.get(None)
+        ctx = None if current is None else current._request_context
+        names: tuple[str | None, ...] = (None,)
+        if ctx is not None:
+            names += tuple(reversed(pipeline.plan_of(ctx).blueprints))
+        given = context.copy()
+        for name in names:
+            for function in self.template_context_processors.get(name, ()):
+                context.update(self.ensure_sync(function)())
+        context.update(given)
+
+    # -- URLs ---------------------------------------------------------------------------------
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the URL map to a request, or outside of one to ``SERVER_NAME`` (None without).
+
+        Raises SecurityError (a 400) for a host that is not in ``TRUSTED_HOSTS``.
+        """
+        if request is None:
+            if self.config["SERVER_NAME"] is None:
+                return None
+            return self.url_map.bind(
+                self.config["SERVER_NAME"],
+                script_name=self.config["APPLICATION_ROOT"],
+                url_scheme=self.config["PREFERRED_URL_SCHEME"],
+            )
+        trusted = self.config["TRUSTED_HOSTS"]
+        if trusted is not None:
+            request.trusted_hosts = trusted
+        request.host = get_host(request.environ, request.trusted_hosts)  # type: ignore[misc]
+        subdomain = None
+        server_name = self.config["SERVER_NAME"]
+        if self.url_map.host_matching:
+            # With a server name Werkzeug would match that one instead of the request's host.
+            server_name = None
+        elif not self.subdomain_matching:
+            subdomain = self.url_map.default_subdomain or ""
+        return self.url_map.bind_to_environ(
+            request.environ, server_name=server_name, subdomain=subdomain
+        )
+
+    def url_for(
+        self,
+        /,
+        endpoint: str,
+        *,
+        _anchor: str | None = None,
+        _method: str | None = None,
+        _scheme: str | None = None,
+        _external: bool | None = None,
+        **values: t.Any,
+    ) -> str:
+        """Build the URL of an endpoint.
+
+        :param endpoint: A view's endpoint; a leading dot means the current blueprint's.
+        :param _anchor: A fragment to append.
+        :param _method: Choose the rule for this method.
+        :param _scheme: The scheme of an external URL.
+        :param _external: With scheme and host; by default only outside requests.
+        :param values: Values for the rule's variables; the rest becomes the query string.
+
+        What raises BuildError (unknown endpoint, missing value) is offered to
+        ``url_build_error_handlers`` first. RuntimeError outside a request without
+        ``SERVER_NAME``; ValueError for ``_scheme`` with ``_external=False``.
+        """
+        return url_for(self, endpoint, _anchor, _method, _scheme, _external, values)
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
+        """Let the ``url_defaults`` functions of the app and the endpoint's blueprints add values."""
+        table = self.url_default_functions
+        if not table:
+            return
+        names: tuple[str | None, ...] = (None,)
+        if "." in endpoint:
+            names += tuple(reversed(_split_blueprint_path(endpoint.rpartition(".")[0])))
+        for name in names:
+            for function in table.get(name, ()):
+                function(endpoint, values)
+
+    def handle_url_build_error(
+        self, error: BuildError, endpoint: str, values: dict[str, t.Any]
+    ) -> str:
+        """The first URL that one of ``url_build_error_handlers`` gives; else raise ``error``."""
+        for handler in self.url_build_error_handlers:
+            try:
+                url = handler(error, endpoint, values)
+            except BuildError as raised:
+                # A handler may raise another error, which then is the one to report.
+                error = raised
+            else:
+                if url is not None:
+                    return url
+        raise error
+
+    def redirect(self, location: str, code: int = 302) -> BaseResponse:
+        """A redirect response; ``carboy.redirect`` calls this."""
+        return make_redirect(location, code=code, Response=self.response_class)
+
+    # -- errors -------------------------------------------------------------------------------
+
+    def _find_error_handler(
+        self, e: Exception, blueprints: list[str]
+    ) -> ct.ErrorHandlerCallable | None:
+        """The handler for ``e``: code before class, blueprint before app, nearest class first."""
+        exc_class, code = self._get_exc_class_and_code(type(e))
+        spec = self.error_handler_spec
+        for by_code in (None,) if code is None else (code, None):
+            for name in (*blueprints, None):
+                handlers = spec[name][by_code] if name in spec else None
+                if not handlers:
+                    continue
+                for cls in exc_class.__mro__:
+                    if (handler := handlers.get(cls)) is not None:
+                        return handler
+        return None
+
+    def trap_http_exception(self, e: Exception) -> bool:
+        """Whether an HTTP error is treated like any other exception.
+
+        By ``TRAP_HTTP_EXCEPTIONS`` and ``TRAP_BAD_REQUEST_ERRORS``; in debug mode a missing form
+        key is, too, unless that one says otherwise.
+        """
+        if self.config["TRAP_HTTP_EXCEPTIONS"]:
+            return True
+        bad_requests = self.config["TRAP_BAD_REQUEST_ERRORS"]
+        if bad_requests is None and self.debug and isinstance(e, BadRequestKeyError):
+            return True
+        return bool(bad_requests) and isinstance(e, BadRequest)
+
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        """Whether teardown functions are not told of ``error``; override to hide some."""
+        return False
+
+    def handle_http_exception(self, e: HTTPException) -> HTTPException | ct.ResponseReturnValue:
+        """The answer of the handler for an HTTP error, or the error itself."""
+        return self._run(pipeline.recover_http, e, less="handle_http_exception")
+
+    def handle_user_exception(self, e: Exception) -> HTTPException | ct.ResponseReturnValue:
+        """The answer of the handler for an exception; raises it again when there is none."""
+        return self._run(pipeline.recover, e, less="handle_user_exception")
+
+    def handle_exception(self, e: Exception) -> Response:
+        """The 500 for an exception that nothing handled: signal, log, handler, response.
+
+        Raises it instead where exceptions propagate.
+        """
+        return self._run(pipeline.fail, e, less="handle_exception")
+
+    def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
+        """Log an exception that nothing handled, with path and method, at ERROR level."""
+        current = _cv.get(None)
+        ctx = None if current is None else current._request_context
+        where = f"{ctx.request.path} [{ctx.request.method}]" if ctx is not None else self.name
+        self.logger.error("Exception on %s", printable(where), exc_info=exc_info)
+
+    def raise_routing_exception(self, request: Request) -> t.NoReturn:
+        """Raise why the URL did not match.
+
+        In debug mode a redirect that would lose the body of a form is an error that says so.
+        """
+        error = request.routing_exception
+        if (
+            self.debug
+            and isinstance(error, RequestRedirect)
+            and error.code not in {307, 308}
+            and request.method not in {"GET", "HEAD", "OPTIONS"}
+        ):
+            from .debughelpers import FormDataRoutingRedirect
+
+            raise FormDataRoutingRedirect(request)
+        raise t.cast(HTTPException, error)
+
+    # -- the request's life -------------------------------------------------------------------
+
+    def _run(self, part: t.Callable[..., t.Any], *args: t.Any, less: str) -> t.Any:
+        """Drive a part of the pipeline for the current request.
+
+        ``less`` is the public method that stands for this part: it must not be gone through
+        again, since the part was reached by way of it.
+        """
+        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        return drive(part(ctx, *args, WSGI_BRIDGE, ctx.over - {less}))
+
+    def dispatch_request(self) -> ct.ResponseReturnValue:
+        """Call the view of the matched rule and return what it returns. Raises routing errors."""
+        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        return self._finished(pipeline.call_view(ctx, ctx.over))
+
+    @staticmethod
+    def _finished(value: t.Any) -> t.Any:
+        return bridges.PORTAL.run(value) if isinstance(value, cabc.Coroutine) else value
+
+    def full_dispatch_request(self) -> Response:
+        """Run the request from its hooks to the finished response."""
+        rv = self._run(pipeline.answer, less="full_dispatch_request")
+        return self._run(pipeline.finalize, rv, less="full_dispatch_request")
+
+    def finalize_request(
+        self, rv: ct.ResponseReturnValue | HTTPException, from_error_handler: bool = False
+    ) -> Response:
+        """Make the response of a return value and run the after_request functions on it."""
+        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        over = ctx.over - {"finalize_request"}
+        return drive(pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler))
+
+    def make_response(self, rv: ct.ResponseReturnValue) -> Response:
+        """Turn what a view may return into a response. Raises TypeError for anything else."""
+        return responding.make_response(
+            request_ctx._get_current_object(),  # type: ignore[attr-defined]
+            rv,
+        )
+
+    def make_default_options_response(self) -> Response:
+        """The automatic answer to OPTIONS: an empty response with ``Allow``."""
+        response = self.response_class()
+        response.allow.update(t.cast(MapAdapter, request_ctx.url_adapter).allowed_methods())
+        return response
+
+    def preprocess_request(self) -> ct.ResponseReturnValue | None:
+        """Run the URL value preprocessors and before_request functions, until one answers."""
+        return self._run(pipeline.preprocess, less="preprocess_request")  # type: ignore[no-any-return]
+
+    def process_response(self, response: Response) -> Response:
+        """Run the after_request functions on a response and save the session."""
+        return self._run(pipeline.process, response, less="process_response")  # type: ignore[no-any-return]
+
+    def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
+        """Run the teardown_request functions; ``exc`` defaults to the exception being handled."""
+        if exc is _sentinel:
+            exc = sys.exc_info()[1]
+        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        drive(pipeline.teardown_request(ctx, exc, WSGI_BRIDGE))
+
+    def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
+        """Run the teardown_appcontext functions; ``exc`` defaults to the one being handled."""
+        if exc is _sentinel:
+            exc = sys.exc_info()[1]
+        drive(pipeline.teardown_app(self, exc, WSGI_BRIDGE))
+
+    def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        """``func`` itself, or for an ``async def`` a function that waits for it."""
+        return self.async_to_sync(func) if iscoroutinefunction(func) else func
+
+    def async_to_sync(
+        self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
+    ) -> t.Callable[..., t.Any]:
+        """A function that runs the coroutine function on the standing event loop and waits."""
+        return bridges.async_to_sync(func)
+
+    # -- running ------------------------------------------------------------------------------
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: t.Any,
+    ) -> None:
+        """Serve the application on the development server; not for production.
+
+        :param host: The address, by default of ``SERVER_NAME`` or 127.0.0.1.
+        :param port: The port, by default of ``SERVER_NAME`` or 5000.
+        :param debug: Sets :attr:`debug`.
+        :param load_dotenv: Read ``.env`` and ``.flaskenv`` first.
+        :param options: For :func:`werkzeug.serving.run_simple`.
+
+        Does nothing when a ``carboy`` command is loading the application.
+        """
+        from .cli.serving import run_app
+
+        run_app(self, host, port, debug, load_dotenv, **options)
+
+    def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> FlaskClient:
+        """A client that calls the application without a server."""
+        cls: t.Any = self.test_client_class
+        if cls is None:
+            from .testing import FlaskClient as cls
+        return cls(  # type: ignore[no-any-return]
+            self, self.response_class, use_cookies=use_cookies, **kwargs
+        )
+
+    def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
+        """A runner that invokes the application's commands without a process."""
+        cls: t.Any = self.test_cli_runner_class
+        if cls is None:
+            from .testing import FlaskCliRunner as cls
+        return cls(self, **kwargs)  # type: ignore[no-any-return]
+
+    def wsgi_app(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        """The WSGI application. Wrap middleware around it: ``app.wsgi_app = M(app.wsgi_app)``."""
+        return respond(self, environ, start_response)
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        """What a WSGI server calls: :attr:`wsgi_app` with the middleware around it."""
+        return self.wsgi_app(environ, start_response)
+
+
+def _template_defaults() -> dict[str, t.Any]:
+    """The context processor that each application has: ``g``, ``request``, ``session``."""
+    from .templating import _default_template_ctx_processor
+
+    return _default_template_ctx_processor()
+
+
+remember_originals(Carboy)
+
+#: Flask's name for the class.
+Flask = Carboy

@@ -1,0 +1,170 @@
+"""Reading what the client sent after the head: the body as a guarded stream, and query strings."""
+
+from __future__ import annotations
+
+import io
+import typing as t
+from urllib.parse import parse_qsl
+
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_READ_SIZE = 64 * 1024
+
+
+def declared_length(environ: WSGIEnvironment) -> int | None:
+    """The bytes that ``Content-Length`` announces, or None without a usable one.
+
+    Only ASCII digits count (RFC 9110 section 8.6), and a chunked body has no declared length
+    whatever the header says (RFC 9112 section 6.3).
+    """
+    text: str = environ.get("CONTENT_LENGTH") or ""
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+class BodyStream(io.RawIOBase):
+    """A request body that ends where it should, or says why it did not.
+
+    Reading raises :exc:`~werkzeug.exceptions.RequestEntityTooLarge` (413) past ``limit`` bytes
+    and :exc:`~werkzeug.exceptions.ClientDisconnected` (400) when the connection breaks or the
+    body stops short of ``length`` bytes; a cut body is never handed over as a whole one.
+    """
+
+    def __init__(self, raw: t.IO[bytes], length: int | None, limit: int | None) -> None:
+        self._raw = raw
+        self._length = length
+        self._limit = limit
+        self._position = 0
+        self._ended = False
+
+    @classmethod
+    def of(cls, environ: WSGIEnvironment, limit: int | None) -> t.IO[bytes]:
+        """The body of the request in ``environ``, with at most ``limit`` bytes (None: any).
+
+        Without a length, and without a server that marks the end of the stream, the body is
+        empty: reading on would wait for bytes that may never come (PEP 3333).
+        """
+        length = declared_length(environ)
+        if length is None:
+            if environ.get("CONTENT_LENGTH") and "wsgi.input_terminated" not in environ:
+                raise BadRequest(
+                    "The Content-Length header is not a number of bytes; it must be digits only."
+                )
+            if "wsgi.input_terminated" not in environ:
+                return io.BytesIO()
+        elif limit is not None and length > limit:
+            raise RequestEntityTooLarge()
+        return t.cast("t.IO[bytes]", cls(environ["wsgi.input"], length, limit))
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were read so far."""
+        return self._position
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the whole body was read."""
+        return self._ended or self._position == self._length
+
+    def _pull(self, size: int, read: t.Callable[[int], bytes]) -> bytes:
+        """Read at most ``size`` bytes (-1: a block) from the server and account for them."""
+        if self._ended:
+            return b""
+        length = self._length
+        if length is not None:
+            rest = length - self._position
+            if rest == 0:
+                return b""
+            size = rest if size < 0 else min(size, rest)
+        elif self._limit is not None:
+            # One byte more than allowed tells a full body from one that is too long.
+            room = self._limit - self._position + 1
+            size = min(size, room) if size >= 0 else min(_READ_SIZE, room)
+        elif size < 0:
+            size = _READ_SIZE
+        try:
+            data = read(size)
+        except (OSError, ValueError) as error:
+            self._ended = True
+            raise ClientDisconnected() from error
+        if not data and size:
+            self._ended = True
+            if length is not None:
+                raise ClientDisconnected()
+            return b""
+        self._position += len(data)
+        if self._limit is not None and self._position > self._limit:
+            self._ended = True
+            raise RequestEntityTooLarge()
+        return data
+
+    def readinto(self, buffer: t.Any, /) -> int:
+        """Fill ``buffer`` as far as one read of the server's stream goes."""
+        data = self._pull(len(buffer), self._raw.read)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read ``size`` bytes, or with -1 or None all that is left."""
+        if size is None or size < 0:
+            return self.readall()
+        return self._pull(size, self._raw.read)
+
+    def readall(self) -> bytes:
+        """Read all that is left of the body."""
+        data = self._pull(-1, self._raw.read)
+        if self.is_exhausted:
+            return data
+        blocks = [data]
+        while block := self._pull(-1, self._raw.read):
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read one line, or ``size`` bytes of it."""
+        return self._pull(-1 if size is None else size, self._raw.readline)
+
+    def exhaust(self, chunk_size: int = _READ_SIZE) -> None:
+        """Read the rest of the body and throw it away."""
+        while self._pull(chunk_size, self._raw.read):
+            pass
+
+
+def parse_query(query: bytes, cls: type[MultiDict[str, str]]) -> t.Any:
+    """The pairs of a query string or an urlencoded body, as ``cls``, order kept.
+
+    A key without ``=`` has the value ``""``; bytes that are not UTF-8 stay percent-encoded
+    (the WHATWG URL standard's parser, but for that).
+    """
+    if cls is ImmutableMultiDict:
+        lists: dict[str, list[str]] = {}
+        if query:
+            if b"%" not in query and b"+" not in query and query.isascii():
+                for pair in query.decode("ascii").split("&"):
+                    if pair:
+                        key, _, value = pair.partition("=")
+                        if key in lists:
+                            lists[key].append(value)
+                        else:
+                            lists[key] = [value]
+            else:
+                for key, value in _decoded_pairs(query):
+                    lists.setdefault(key, []).append(value)
+        # A MultiDict is a dict of lists; filled here, it need not copy and check each pair.
+        found: ImmutableMultiDict[str, str] = ImmutableMultiDict.__new__(ImmutableMultiDict)
+        dict.update(t.cast("dict[t.Any, t.Any]", found), lists)
+        return found
+    return cls(_decoded_pairs(query))
+
+
+def _decoded_pairs(query: bytes) -> list[tuple[str, str]]:
+    text = query.decode(errors="werkzeug.url_quote")
+    return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")

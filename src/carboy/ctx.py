@@ -1,0 +1,507 @@
+"""The contexts: what belongs to one request, one command, one test.
+
+There is one object per request. :class:`RequestContext` is an :class:`AppContext` too, so that
+``g`` and ``current_app`` come from the same place as ``request`` and ``session``. It belongs to
+the request and not to the thread: whoever runs a part of the request makes it current, and its
+teardown runs once, wherever the request ends.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from functools import wraps
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
+
+from .descriptors import lazy
+from .globals import NO_REQUEST_CONTEXT, _cv
+from .hosts import is_well_formed
+from .signals import appcontext_popped, appcontext_pushed
+from .transport import RequestHead
+from .wrappers import Request
+
+if t.TYPE_CHECKING:
+    import contextvars
+    from types import TracebackType
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import MapAdapter, Rule
+
+    from . import typing as ct
+    from .app import Carboy
+    from .plan import Plan
+    from .sessions import SessionMixin
+
+_missing: t.Any = object()
+
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+
+
+class _AppCtxGlobals:
+    """The namespace behind ``g``: plain attributes, plus a little of a dict's manner."""
+
+    # Any name may be set, which type checkers accept once they see these three.
+    def __getattr__(self, name: str) -> t.Any:
+        raise AttributeError(
+            f"g has no attribute {name!r}. It is set per context: set it in a before_request"
+            f" function, or read it with g.get({name!r})."
+        )
+
+    if t.TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: t.Any) -> None: ...
+        def __delattr__(self, name: str) -> None: ...
+
+    def get(self, name: str, default: t.Any | None = None) -> t.Any:
+        """Return the attribute ``name``, or ``default`` when it is not set."""
+        return self.__dict__.get(name, default)
+
+    def pop(self, name: str, default: t.Any = _missing) -> t.Any:
+        """Remove and return ``name``; without it the default, or KeyError if none is given."""
+        if default is _missing:
+            return self.__dict__.pop(name)
+        return self.__dict__.pop(name, default)
+
+    def setdefault(self, name: str, default: t.Any = None) -> t.Any:
+        """Return ``name``, setting it to ``default`` first when it is not set."""
+        return self.__dict__.setdefault(name, default)
+
+    def __contains__(self, item: str) -> bool:
+        return item in self.__dict__
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(self.__dict__)
+
+    def __repr__(self) -> str:
+        ctx = _cv.get(None)
+        if ctx is not None and ctx.__dict__.get("g") is self:
+            return f"<carboy.g of {ctx.app.name!r}>"
+        return object.__repr__(self)
+
+
+class AppContext:
+    """The application's context outside requests: in commands, scripts and tests.
+
+    Use it as ``with app.app_context():``. Functions registered with ``teardown_appcontext`` run
+    when it ends.
+    """
+
+    #: The request that was current where this context was pushed on top of it.
+    _around: RequestContext | None = None
+
+    def __init__(self, app: Carboy) -> None:
+        self.app = app
+        self._tokens: list[contextvars.Token[AppContext]] = []
+
+    @lazy
+    def g(self) -> _AppCtxGlobals:
+        """The namespace that the ``g`` proxy shows."""
+        return self.app.app_ctx_globals_class()
+
+    @lazy
+    def url_adapter(self) -> MapAdapter | None:
+        """Werkzeug's adapter for building URLs; None unless ``SERVER_NAME`` is configured."""
+        return self.app.create_url_adapter(None)
+
+    @property
+    def _app_context(self) -> AppContext:
+        return self
+
+    @property
+    def _request_context(self) -> RequestContext | None:
+        return self._around
+
+    if not t.TYPE_CHECKING:
+
+        @property
+        def request(self) -> Request:
+            return self._outer_request().request
+
+        @property
+        def session(self) -> SessionMixin:
+            return self._outer_request().session
+
+    else:
+        request: Request
+        session: SessionMixin
+
+    def _outer_request(self) -> RequestContext:
+        if self._around is None:
+            raise RuntimeError(NO_REQUEST_CONTEXT)
+        return self._around
+
+    def push(self) -> None:
+        """Make this the current context, until :meth:`pop`."""
+        parent = _cv.get(None)
+        self._around = None if parent is None else parent._request_context
+        self._tokens.append(_cv.set(self))
+        appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def pop(self, exc: BaseException | None = _missing) -> None:
+        """Leave the context; the last pop runs the teardown functions with ``exc``.
+
+        ``exc`` defaults to the exception being handled. Raises AssertionError when another
+        context is current, and the first error of a teardown function, after all have run.
+        """
+        try:
+            if len(self._tokens) == 1:
+                self.app.do_teardown_appcontext(sys.exc_info()[1] if exc is _missing else exc)
+        finally:
+            current = _cv.get(None)
+            _cv.reset(self._tokens.pop())
+        if current is not self:
+            raise AssertionError(f"Popped wrong app context. ({current!r} instead of {self!r})")
+        appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def __enter__(self) -> t.Self:
+        self.push()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.pop(exc_value)
+
+
+class RequestContext(AppContext):
+    """Everything that belongs to one request.
+
+    Made by the server's door, or by :meth:`~carboy.Carboy.test_request_context` in tests. The
+    parts (:attr:`request`, :attr:`session`, :attr:`g`, :attr:`url_adapter`) come into being
+    when first used.
+    """
+
+    flashes: list[tuple[str, str]] | None = None
+
+    #: What matching found, for as long as there is no request object to keep it.
+    _rule: Rule | None = None
+    _view_args: dict[str, t.Any] | None = None
+    _routing_exception: HTTPException | None = None
+
+    #: The session once it is open.
+    _opened: SessionMixin | None = None
+
+    #: The context of the same application that this one was pushed inside of: it lends its g.
+    _lender: AppContext | None = None
+
+    #: Streams that still need the context, and whether the request itself is over.
+    _holds: int = 0
+    _left: bool = False
+
+    _plan: Plan | None = None
+
+    def __init__(
+        self,
+        app: Carboy,
+        environ: WSGIEnvironment,
+        request: Request | None = None,
+        session: SessionMixin | None = None,
+    ) -> None:
+        self.app = app
+        self._tokens = []
+        self.head = RequestHead.from_environ(environ)
+        if request is not None:
+            self.__dict__["request"] = request
+        if session is not None:
+            self._opened = session
+        #: The lifecycle methods that the application replaces.
+        self.over = app._overrides
+        if self.over or app.request_class is not Request:
+            # Somebody may watch the request or the adapter being made: make them now.
+            self.request  # noqa: B018
+            self.url_adapter  # noqa: B018
+
+    @lazy
+    def _after_request_functions(self) -> list[ct.AfterRequestCallable[t.Any]]:
+        return []
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def request(self) -> Request:
+            """The request object, of the application's ``request_class``."""
+            app = self.app
+            request = app.request_class(self.head.environ)
+            request.json_module = app.json
+            if self._rule is not None:
+                request.url_rule = self._rule
+                request.view_args = self._view_args
+            elif self._routing_exception is not None:
+                request.routing_exception = self._routing_exception
+            return request
+
+    @lazy
+    def url_adapter(self) -> MapAdapter | None:
+        """Werkzeug's adapter bound to this request; None when its host is refused."""
+        try:
+            return self.app.create_url_adapter(self.request)
+        except HTTPException as error:
+            self.request.routing_exception = self._routing_exception = error
+            return None
+
+    @property
+    def _app_context(self) -> AppContext:
+        return self if self._lender is None else self._lender
+
+    @property
+    def _request_context(self) -> RequestContext | None:
+        return self
+
+    def copy(self) -> RequestContext:
+        """A second context for the same request, for a greenlet or thread of its own.
+
+        The request object is shared, so only one of the two may work with it at a time.
+        """
+        return self.__class__(
+            self.app, environ=self.head.environ, request=self.request, session=self._session
+        )
+
+    # -- session ------------------------------------------------------------------------------
+
+    @property
+    def _session(self) -> SessionMixin:
+        """The session, opened if need be, without counting as an access."""
+        opened = self._opened
+        if opened is None:
+            app = self.app
+            interface = app.session_interface
+            opened = interface.open_session(app, self.request)
+            if opened is None:
+                opened = interface.make_null_session(app)
+            self._opened = opened
+        return opened
+
+    @_session.setter
+    def _session(self, value: SessionMixin | None) -> None:
+        self._opened = value
+
+    if not t.TYPE_CHECKING:
+
+        @property
+        def session(self) -> SessionMixin:
+            """The session; looking at it marks it as accessed (``Vary: Cookie``)."""
+            opened = self._session
+            opened.accessed = True
+            return opened
+
+        @session.setter
+        def session(self, value: SessionMixin) -> None:
+            self._opened = value
+
+    # -- matching -----------------------------------------------------------------------------
+
+    def match_request(self) -> None:
+        """Let Werkzeug match the URL, and note the rule or the routing exception."""
+        adapter = self.url_adapter
+        if adapter is None:
+            return
+        request = self.request
+        try:
+            found = adapter.match(return_rule=True)
+            if self.head.method != request.method:
+                # Methods are case-sensitive (RFC 9110 section 9.1); Werkzeug's are not.
+                raise MethodNotAllowed(valid_methods=list(adapter.allowed_methods()))
+            request.url_rule, request.view_args = self._rule, self._view_args = found
+        except HTTPException as error:
+            request.routing_exception = self._routing_exception = error
+
+    def _match(self) -> None:
+        """Match by the compiled router, or by Werkzeug where that one leaves it open."""
+        app = self.app
+        head = self.head
+        request = self.__dict__.get("request")
+        if "create_url_adapter" in self.over or not (app._routes_itself and self._host_is_fine()):
+            self.match_request()
+            return
+        found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
+        if found is None:
+            self.match_request()
+            return
+        self._rule, self._view_args = found
+        if request is not None:
+            request.url_rule, request.view_args = found
+
+    def _host_is_fine(self) -> bool:
+        host = self.head.host
+        if host is not None and not is_well_formed(host):
+            self._routing_exception = SecurityError(
+                "The Host header is malformed; it must be a host name or address and a port."
+            )
+            self.__dict__.setdefault("url_adapter", None)
+            self.request.routing_exception = self._routing_exception
+            return False
+        return self.app.config["TRUSTED_HOSTS"] is None
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def _enter(self) -> contextvars.Token[AppContext]:
+        """Make this context current; the caller resets the token."""
+        parent = _cv.get(None)
+        if parent is not None and parent.app is self.app and type(parent) is AppContext:
+            # As in Flask, a request inside an application context of the same application
+            # shares its g; one request inside another has its own.
+            self._lender = parent
+            self.__dict__["g"] = parent.g
+            return _cv.set(self)
+        token = _cv.set(self)
+        if appcontext_pushed.receivers:
+            appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
+        return token
+
+    def _begin(self) -> None:
+        """Open a session that wants to be open on each request, and match the URL."""
+        app = self.app
+        if self._opened is None and not app._session_is_lazy:
+            self._session  # noqa: B018
+        if self._rule is None and self._routing_exception is None:
+            self._match()
+
+    def push(self) -> None:
+        """Make this the current context: open the session and match the URL."""
+        self._left = False
+        self._lender = None
+        token = self._enter()
+        self._tokens.append(token)
+        self._begin()
+
+    def pop(self, exc: BaseException | None = _missing) -> None:
+        """Leave the context; the last pop tears the request down with ``exc``.
+
+        ``exc`` defaults to the exception being handled. Raises AssertionError when another
+        context is current, and the first error of a teardown function, after all have run.
+        """
+        current = _cv.get(None)
+        try:
+            if len(self._tokens) == 1:
+                self._leave(sys.exc_info()[1] if exc is _missing else exc)
+        finally:
+            _cv.reset(self._tokens.pop())
+        if current is not self:
+            raise AssertionError(f"Popped wrong request context. ({current!r} instead of {self!r})")
+
+    def _leave(self, exc: BaseException | None) -> None:
+        """The request is over: tear down, unless a stream still holds the context."""
+        self._left = True
+        if self._holds and exc is None:
+            return
+        self._holds = 0
+        self._tear_down(exc)
+
+    def _tear_down(self, exc: BaseException | None) -> None:
+        """Run the teardown functions and close the request, and raise the first error at last."""
+        app = self.app
+        error: BaseException | None = None
+        for step in (app.do_teardown_request, self._close_request):
+            try:
+                step(exc)
+            except BaseException as e:
+                error = error or e
+        if self._lender is None:
+            try:
+                app.do_teardown_appcontext(exc)
+            except BaseException as e:
+                error = error or e
+            appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, exc
+
+    def _close_request(self, exc: BaseException | None = None) -> None:
+        request = self.__dict__.get("request")
+        if request is not None:
+            # The environ must not keep the request alive until the garbage collector comes.
+            self.head.environ["werkzeug.request"] = None
+            request.close()
+
+    # -- streams ------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep the context from being torn down until :meth:`release`: a stream needs it."""
+        self._holds += 1
+
+    def release(self, exc: BaseException | None = None) -> None:
+        """End one :meth:`hold`; the last one, once the request is over, tears down."""
+        if not self._holds:
+            return
+        self._holds -= 1
+        if not self._holds and self._left:
+            with self.active():
+                self._tear_down(exc)
+
+    def active(self) -> _Active:
+        """A context manager that makes this context current, without push and pop's effects."""
+        return _Active(self)
+
+    def __repr__(self) -> str:
+        request = self.request
+        return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
+
+
+class _Active:
+    __slots__ = ("_ctx", "_token")
+
+    def __init__(self, ctx: RequestContext) -> None:
+        self._ctx = ctx
+
+    def __enter__(self) -> RequestContext:
+        self._token = _cv.set(self._ctx)
+        return self._ctx
+
+    def __exit__(self, *exc: object) -> None:
+        _cv.reset(self._token)
+
+
+def after_this_request(
+    f: ct.AfterRequestCallable[t.Any],
+) -> ct.AfterRequestCallable[t.Any]:
+    """Register ``f`` to run on the response of the current request only.
+
+    ``f`` takes the response and returns it or another one. Raises RuntimeError outside a
+    request. Source: Flask's documented behaviour.
+    """
+    _active_request("after_this_request")._after_request_functions.append(f)
+    return f
+
+
+def copy_current_request_context(f: F) -> F:
+    """Wrap ``f`` so that it runs in a copy of the current request context.
+
+    For work in greenlets or threads that starts during a request and reads ``request`` or
+    ``session``. Raises RuntimeError outside a request. Source: Flask's documented behaviour.
+    """
+    ctx = _active_request("copy_current_request_context").copy()
+
+    @wraps(f)
+    def inside(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        with ctx:
+            return ctx.app.ensure_sync(f)(*args, **kwargs)
+
+    return t.cast(F, inside)
+
+
+def _active_request(what: str) -> RequestContext:
+    current = _cv.get(None)
+    ctx = None if current is None else current._request_context
+    if ctx is None:
+        raise RuntimeError(
+            f"'{what}' can only be used when a request context is active, such as in a view"
+            " function. Call it there, or inside `with app.test_request_context():`."
+        )
+    return ctx
+
+
+def has_request_context() -> bool:
+    """Whether there is a current request, so that ``request`` and ``session`` work."""
+    ctx = _cv.get(None)
+    return ctx is not None and ctx._request_context is not None
+
+
+def has_app_context() -> bool:
+    """Whether there is a current application, so that ``current_app`` and ``g`` work."""
+    return _cv.get(None) is not None

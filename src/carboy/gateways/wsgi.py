@@ -1,0 +1,24 @@
+"""The WSGI door (PEP 3333)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..bridges import WSGI_BRIDGE, drive
+from ..pipeline import handle
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from ..app import Carboy
+
+
+def respond(
+    app: Carboy, environ: WSGIEnvironment, start_response: StartResponse
+) -> cabc.Iterable[bytes]:
+    """Answer one WSGI request; returns the body's chunks."""
+    reply = drive(handle(app.request_context(environ), WSGI_BRIDGE))
+    start_response(reply.status, reply.headers)
+    return reply.body

@@ -1,0 +1,358 @@
+"""The life of a request, written once.
+
+In order: enter the context → open the session, if it wants to be open → match → request_started →
+URL value preprocessors → before_request → view → response → after_this_request → after_request →
+save the session → request_finished → teardown → leave the context.
+
+Each step may be sync or async: it is called, and awaited only if a coroutine came back. Nothing
+here names a protocol: the door gives the context and the bridge, and takes the reply. Lifecycle
+methods that an application replaces are called instead of the matching part of this file.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from types import CoroutineType
+
+from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
+from werkzeug.routing import RoutingException
+
+from .globals import _cv
+from .responding import direct, make_response, reply_of
+from .signals import (
+    appcontext_popped,
+    appcontext_tearing_down,
+    got_request_exception,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
+from .wrappers import Response
+
+if t.TYPE_CHECKING:
+    from .app import Carboy
+    from .ctx import RequestContext
+    from .plan import Plan
+    from .transport import Bridge, Reply
+
+Overrides = frozenset[str]
+
+
+async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
+    """Answer one request, from its fresh context to the torn-down one.
+
+    Raises what the application wants to see raised (``PROPAGATE_EXCEPTIONS``, testing, debug),
+    and nothing else.
+    """
+    app = ctx.app
+    environ = ctx.head.environ
+    over = ctx.over
+    error: BaseException | None = None
+    token = ctx._enter()
+    try:
+        try:
+            ctx._begin()
+            if over and "full_dispatch_request" in over:
+                return reply_of(app.full_dispatch_request(), environ)
+            rv = await answer(ctx, bridge, over)
+            if not over and _unwatched(app, ctx):
+                reply = direct(app, rv, ctx.head)
+                if reply is not None:
+                    return reply
+            return reply_of(await finalize(ctx, rv, bridge, over), environ)
+        except Exception as exc:
+            error = exc
+            return reply_of(await _failed(ctx, exc, bridge, over), environ)
+        except BaseException as exc:
+            error = exc
+            raise
+    finally:
+        try:
+            preserve = environ.get("werkzeug.debug.preserve_context")
+            if preserve is not None:
+                preserve(ctx)
+            _leave(ctx, error)
+        finally:
+            _cv.reset(token)
+            # A traceback that knows this frame must not be known by it in turn.
+            del error
+
+
+def _unwatched(app: Carboy, ctx: RequestContext) -> bool:
+    """Whether no hook, signal or session will look at the response of this request."""
+    plan = ctx._plan
+    return (
+        plan is not None
+        and not plan.after
+        and app.response_class is Response
+        and "_after_request_functions" not in ctx.__dict__
+        and not request_finished.receivers
+        and ctx._opened is None
+        and not app._session_waits_in(ctx.head.environ)
+    )
+
+
+def plan_of(ctx: RequestContext) -> Plan:
+    """The plan of the endpoint that the request has now: a hook may change the rule."""
+    request = ctx.__dict__.get("request")
+    rule = ctx._rule if request is None else request.url_rule
+    plan = ctx._plan = ctx.app._plans.get(ctx.app, None if rule is None else rule.endpoint)
+    return plan
+
+
+async def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+    """What the hooks, the view or an error handler return for this request."""
+    app = ctx.app
+    if not app._got_first_request:
+        app._got_first_request = True
+    try:
+        if request_started.receivers:
+            request_started.send(app, _async_wrapper=app.ensure_sync)
+        plan = plan_of(ctx)
+        rv = None
+        if over and "preprocess_request" in over:
+            rv = app.preprocess_request()
+        elif plan.before or plan.url_processors:
+            rv = await preprocess(ctx, bridge, over)
+        if rv is None:
+            rv = app.dispatch_request() if "dispatch_request" in over else call_view(ctx, over)
+            if type(rv) is CoroutineType:
+                rv = await bridge.finish(rv)
+        return rv
+    except Exception as exc:
+        if "handle_user_exception" in over:
+            return app.handle_user_exception(exc)
+        return await recover(ctx, exc, bridge, over)
+
+
+async def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+    """Run the URL value preprocessors and the before_request functions, until one answers."""
+    plan = plan_of(ctx)
+    sync = _sync_wrapper(ctx.app, over)
+    if plan.url_processors:
+        request = ctx.request
+        for functions in plan.url_processors:
+            for function in functions:
+                function(request.endpoint, request.view_args)
+    for functions in plan.before:
+        for function in functions:
+            rv = function() if sync is None else sync(function)()
+            if type(rv) is CoroutineType:
+                rv = await bridge.finish(rv)
+            if rv is not None:
+                return rv
+    return None
+
+
+def _sync_wrapper(app: Carboy, over: Overrides) -> t.Callable[..., t.Any] | None:
+    """The application's own idea of how async functions are run, if it has one."""
+    if over and ("ensure_sync" in over or "async_to_sync" in over):
+        return app.ensure_sync
+    return None
+
+
+def call_view(ctx: RequestContext, over: Overrides) -> t.Any:
+    """Call the matched view; gives its return value or its coroutine. Raises routing errors."""
+    app = ctx.app
+    request = ctx.__dict__.get("request")
+    if request is None:
+        rule, args = ctx._rule, ctx._view_args
+    else:
+        rule, args = request.url_rule, request.view_args
+    if rule is None or (request is not None and request.routing_exception is not None):
+        app.raise_routing_exception(ctx.request)
+    if ctx.head.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return app.make_default_options_response()
+    view = app.view_functions[rule.endpoint]
+    if over and (sync := _sync_wrapper(app, over)) is not None:
+        view = sync(view)
+    return view(**args) if args else view()
+
+
+async def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
+    """Find the handler for an exception of the view or a hook, and return its answer.
+
+    An HTTP error without a handler answers for itself; any other exception is raised again.
+    """
+    app = ctx.app
+    if isinstance(exc, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
+        exc.show_exception = True
+    if isinstance(exc, HTTPException) and not app.trap_http_exception(exc):
+        if "handle_http_exception" in over:
+            return app.handle_http_exception(exc)
+        return await recover_http(ctx, exc, bridge, over)
+    handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
+    if handler is None:
+        raise exc
+    return await _call_handler(app, handler, exc, bridge, over)
+
+
+async def recover_http(
+    ctx: RequestContext, exc: HTTPException, bridge: Bridge, over: Overrides
+) -> t.Any:
+    """The answer to an HTTP error: its handler's, or the error itself."""
+    if exc.code is None or isinstance(exc, RoutingException):
+        return exc
+    app = ctx.app
+    handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
+    if handler is None:
+        return exc
+    return await _call_handler(app, handler, exc, bridge, over)
+
+
+async def _call_handler(
+    app: Carboy, handler: t.Any, error: Exception, bridge: Bridge, over: Overrides
+) -> t.Any:
+    sync = _sync_wrapper(app, over)
+    rv = handler(error) if sync is None else sync(handler)(error)
+    return await bridge.finish(rv) if type(rv) is CoroutineType else rv
+
+
+async def finalize(
+    ctx: RequestContext,
+    rv: t.Any,
+    bridge: Bridge,
+    over: Overrides,
+    from_error_handler: bool = False,
+) -> Response:
+    """Make the response and pass it through the after_request functions."""
+    app = ctx.app
+    if not from_error_handler and "finalize_request" in over:
+        return app.finalize_request(rv)
+    response = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
+    try:
+        if "process_response" in over:
+            response = app.process_response(response)
+        else:
+            response = await process(ctx, response, bridge, over)
+        if request_finished.receivers:
+            request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
+    except Exception:
+        if not from_error_handler:
+            raise
+        app.logger.exception("Request finalizing failed with an error while handling an error")
+    return response
+
+
+async def process(
+    ctx: RequestContext, response: t.Any, bridge: Bridge, over: Overrides
+) -> Response:
+    """Run after_this_request and after_request functions, and save the session."""
+    app = ctx.app
+    sync = _sync_wrapper(app, over)
+    own = ctx.__dict__.get("_after_request_functions", ())
+    for functions in (own, *map(reversed, plan_of(ctx).after)):
+        for function in functions:
+            response = function(response) if sync is None else sync(function)(response)
+            if type(response) is CoroutineType:
+                response = await bridge.finish(response)
+    if ctx._opened is not None or app._session_waits_in(ctx.head.environ):
+        interface = app.session_interface
+        session = ctx._session
+        if not interface.is_null_session(session):
+            interface.save_session(app, session, response)
+    return t.cast(Response, response)
+
+
+async def _failed(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Response:
+    if "handle_exception" in over:
+        return ctx.app.handle_exception(exc)
+    return await fail(ctx, exc, bridge, over)
+
+
+async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Response:
+    """The 500 for an exception that nothing handled; raises it where it is to propagate.
+
+    A handler for 500 that fails itself is logged, and the plain error page is sent.
+    """
+    app = ctx.app
+    got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=exc)
+    if app._propagates():
+        raise exc
+    app.log_exception((type(exc), exc, exc.__traceback__))
+    error = InternalServerError(original_exception=exc)
+    try:
+        rv: t.Any = error
+        handler = app._find_error_handler(error, list(plan_of(ctx).blueprints))
+        if handler is not None:
+            rv = await _call_handler(app, handler, error, bridge, over)
+        if "finalize_request" in over:
+            return app.finalize_request(rv, from_error_handler=True)
+        return await finalize(ctx, rv, bridge, over, from_error_handler=True)
+    except Exception as second:
+        app.log_exception((type(second), second, second.__traceback__))
+        environ = ctx.head.environ
+        return Response(error.get_body(environ), 500, error.get_headers(environ))
+
+
+def _leave(ctx: RequestContext, error: BaseException | None) -> None:
+    """Tear the request down, paying only for what somebody registered.
+
+    An error in a teardown function does not take the finished response away: it is logged, or
+    raised where exceptions propagate.
+    """
+    app = ctx.app
+    if error is not None and app.should_ignore_error(error):
+        error = None
+    plan = ctx._plan
+    try:
+        if (
+            plan is None
+            or plan.teardown
+            or app.teardown_appcontext_funcs
+            or ctx.over
+            or request_tearing_down.receivers
+            or appcontext_tearing_down.receivers
+            or appcontext_popped.receivers
+        ):
+            ctx._leave(error)
+        elif ctx._holds and error is None:
+            ctx._left = True
+        else:
+            ctx._left = True
+            ctx._close_request()
+    except Exception:
+        if app._propagates():
+            raise
+        app.log_exception(sys.exc_info())  # type: ignore[arg-type]
+
+
+async def teardown_request(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:
+    """Run the teardown_request functions, all of them, and raise the first error at last."""
+    app = ctx.app
+    functions = [f for functions in plan_of(ctx).teardown for f in reversed(functions)]
+    await _run_all(app, functions, exc, bridge, request_tearing_down)
+
+
+async def teardown_app(app: Carboy, exc: BaseException | None, bridge: Bridge) -> None:
+    """Run the teardown_appcontext functions, all of them, and raise the first error at last."""
+    functions = list(reversed(app.teardown_appcontext_funcs))
+    await _run_all(app, functions, exc, bridge, appcontext_tearing_down)
+
+
+async def _run_all(
+    app: Carboy,
+    functions: list[t.Any],
+    exc: BaseException | None,
+    bridge: Bridge,
+    signal: t.Any,
+) -> None:
+    first: BaseException | None = None
+    sync = _sync_wrapper(app, app._overrides)
+    for function in functions:
+        try:
+            rv = function(exc) if sync is None else sync(function)(exc)
+            if type(rv) is CoroutineType:
+                await bridge.finish(rv)
+        except BaseException as e:
+            first = first or e
+    try:
+        signal.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+    except BaseException as e:
+        first = first or e
+    if first is not None:
+        try:
+            raise first
+        finally:
+            del first, exc

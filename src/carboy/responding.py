@@ -1,0 +1,195 @@
+"""From what a view returned to what goes on the wire.
+
+``make_response`` is the long way, through a Response object that hooks can work on; ``direct``
+is the short one for plain values that nobody will look at again. ``reply_of`` settles
+Content-Length, HEAD, 204 and 304 for both kinds, the only place that does.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as ResponseBase
+
+from .transport import Reply
+from .wrappers import Response, content_type_of
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .app import Carboy
+    from .ctx import RequestContext
+    from .transport import RequestHead
+
+BAD_TUPLE = (
+    "The view function did not return a valid response tuple. The tuple must have the form"
+    " (body, status, headers), (body, status), or (body, headers)."
+)
+
+NO_VALUE = (
+    "The view function for {endpoint!r} did not return a valid response. The function either"
+    " returned None or ended without a return statement."
+)
+
+BAD_TYPE = (
+    "The view function did not return a valid response. The return type must be a string, dict,"
+    " list, tuple with headers or status, Response instance, or WSGI callable, but it was a"
+    " {kind}."
+)
+
+_TEXT = (str, bytes, bytearray)
+
+
+def make_response(ctx: RequestContext, rv: t.Any) -> Response:
+    """Turn a view's return value into an instance of the application's response class.
+
+    Raises TypeError for what is no response, naming the endpoint or the type.
+    """
+    status: t.Any = None
+    headers: t.Any = None
+    if isinstance(rv, tuple):
+        rv, status, headers = _unpack(rv)
+    if rv is None:
+        raise TypeError(NO_VALUE.format(endpoint=ctx.request.endpoint))
+    cls = ctx.app.response_class
+    if isinstance(rv, cls):
+        response = rv
+    elif isinstance(rv, _TEXT) or isinstance(rv, cabc.Iterator):
+        return cls(rv, status=status, headers=headers)
+    elif isinstance(rv, dict | list):
+        response = ctx.app.json.response(rv)
+    else:
+        response = _coerce(ctx, cls, rv)
+    if status is not None:
+        if isinstance(status, _TEXT):
+            response.status = status  # type: ignore[assignment]
+        else:
+            response.status_code = status
+    if headers:
+        response.headers.update(headers)
+    return response
+
+
+def _unpack(rv: tuple[t.Any, ...]) -> tuple[t.Any, t.Any, t.Any]:
+    if len(rv) == 3:
+        return rv
+    if len(rv) != 2:
+        raise TypeError(BAD_TUPLE)
+    body, second = rv
+    if isinstance(second, Headers | dict | tuple | list):
+        return body, None, second
+    return body, second, None
+
+
+def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
+    """Make a response of an HTTP error, another library's response or a WSGI callable."""
+    environ = ctx.head.environ
+    if isinstance(rv, HTTPException) and rv.response is None and rv.code is not None:
+        # PERF: an error page is text; running it as a WSGI application costs four times as
+        # much. Bench case "404".
+        return cls(rv.get_body(environ), rv.code, Headers(rv.get_headers(environ)))
+    if not isinstance(rv, ResponseBase) and not callable(rv):
+        raise TypeError(BAD_TYPE.format(kind=type(rv).__name__))
+    try:
+        return cls.force_type(rv, environ)
+    except TypeError as error:
+        raise TypeError(f"{error}\n{BAD_TYPE.format(kind=type(rv).__name__)}") from None
+
+
+def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
+    """The reply for a plain str, bytes, dict or list, or None: take the long way.
+
+    Only for an application whose response class is Carboy's own and whose hooks do not look.
+    """
+    kind = type(rv)
+    status = "200 OK"
+    if kind is tuple and len(rv) == 2 and type(rv[1]) is int:
+        line = _STATUS_LINES.get(rv[1])
+        if line is None:
+            return None
+        rv, status = rv[0], line
+        kind = type(rv)
+    if kind is str:
+        body = rv.encode()
+        mimetype = Response.default_mimetype
+    elif kind is dict or kind is list:
+        body = app.json.body(rv)
+        mimetype = app.json.mimetype
+    elif kind is bytes:
+        body = rv
+        mimetype = Response.default_mimetype
+    else:
+        return None
+    if mimetype is None:
+        return None
+    headers = [
+        ("Content-Type", content_type_of(mimetype, "utf-8")),
+        ("Content-Length", str(len(body))),
+    ]
+    return Reply(status, headers, () if head.method == "HEAD" else (body,))
+
+
+#: The codes that a bare ``(body, code)`` may have to be answered without a Response object.
+_STATUS_LINES = {
+    code: Response(status=code).status
+    for code in (200, 201, 202, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503)
+}
+
+
+def reply_of(response: t.Any, environ: WSGIEnvironment) -> Reply:
+    """The reply that ``response`` makes to the request in ``environ``.
+
+    A response class with a ``__call__`` of its own is run as the WSGI application it then is.
+    """
+    if isinstance(response, ResponseBase) and type(response).__call__ is ResponseBase.__call__:
+        body, status, headers = response.get_wsgi_response(environ)
+        return Reply(status, headers, body)
+    return _run(response, environ)
+
+
+def _run(application: t.Any, environ: WSGIEnvironment) -> Reply:
+    started: list[t.Any] = []
+    written: list[bytes] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: t.Any = None
+    ) -> t.Any:
+        started[:] = [status, headers]
+        return written.append
+
+    body = application(environ, start_response)
+    if not started or written:
+        # start_response may come with the first chunk (PEP 3333), so ask for that one now.
+        body = _Resumed(written, iter(body), getattr(body, "close", None))
+        body.prime(started)
+    return Reply(started[0], started[1], body)
+
+
+class _Resumed:
+    """A WSGI iterable whose first chunks were taken already."""
+
+    def __init__(
+        self, first: list[bytes], rest: t.Iterator[bytes], close: t.Callable[[], None] | None
+    ) -> None:
+        self._first = first
+        self._rest = rest
+        self._close = close
+
+    def prime(self, started: list[t.Any]) -> None:
+        while not started:
+            self._first.append(next(self._rest))
+
+    def __iter__(self) -> t.Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first:
+            return self._first.pop(0)
+        return next(self._rest)
+
+    def close(self) -> None:
+        if self._close is not None:
+            self._close()

@@ -1,0 +1,72 @@
+"""The contract between the core and the doors (the protocol gateways).
+
+A door owes the core three things: a :class:`RequestHead`, the body as a :class:`BodySource` (the
+``wsgi.input`` of the head's environ), and a :class:`Bridge`, its way of running the other colour.
+It then runs ``pipeline.handle(context, bridge)`` and writes the :class:`Reply` that comes back. It
+decides nothing else: Content-Length, HEAD, 204 and 304 are settled before it sees the reply, and
+it must call ``close`` on a body that has it, also when the client has gone.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class BodySource(t.Protocol):
+    """What a request body is read from: blocking, as PEP 3333 asks of ``wsgi.input``."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; ``b""`` at the end."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return one line, or at most ``size`` bytes of it; ``b""`` at the end."""
+
+
+class RequestHead:
+    """The facts that every request is routed by, and the environ for all the others.
+
+    ``path`` is decoded, without the root path the application is mounted at, and starts with
+    ``/`` unless the server sent something else. ``host`` is the Host header as sent, or None.
+    """
+
+    __slots__ = ("environ", "host", "method", "path")
+
+    def __init__(self, method: str, path: str, host: str | None, environ: WSGIEnvironment) -> None:
+        self.method = method
+        self.path = path
+        self.host = host
+        self.environ = environ
+
+    @classmethod
+    def from_environ(cls, environ: WSGIEnvironment) -> RequestHead:
+        """Read the head out of a WSGI environ (PEP 3333); what is missing gets its default."""
+        path = environ.get("PATH_INFO") or "/"
+        if not path.isascii():
+            # PEP 3333 hands bytes over as latin-1 text.
+            path = path.encode("latin1", "replace").decode(errors="replace")
+        return cls(environ.get("REQUEST_METHOD", "GET"), path, environ.get("HTTP_HOST"), environ)
+
+
+class Reply:
+    """A finished answer: status line such as ``"200 OK"``, header pairs, chunks of bytes."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: str, headers: list[tuple[str, str]], body: cabc.Iterable[bytes]
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Bridge(t.Protocol):
+    """How a door runs a step whose colour is not its own."""
+
+    async def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
+        """Run what an async step returned to its end, and give its result."""

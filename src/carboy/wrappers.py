@@ -1,0 +1,402 @@
+"""Request and Response: Werkzeug's classes with the work put off until it is asked for.
+
+Both are true subclasses of Werkzeug's, so everything documented there holds. What differs is the
+moment: a :class:`Request` keeps the WSGI environ and reads a part of it when that attribute is
+first used, and a :class:`Response` writes plain replies without the general header passes.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from functools import lru_cache
+
+from werkzeug.datastructures import EnvironHeaders, Headers, ImmutableMultiDict
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.http import parse_cookie
+from werkzeug.utils import get_content_type
+from werkzeug.wrappers import Request as RequestBase
+from werkzeug.wrappers import Response as ResponseBase
+from werkzeug.wsgi import _get_server
+
+from . import json
+from .body import BodyStream, declared_length, parse_query
+from .descriptors import lazy
+from .formparsing import FormParser
+from .globals import _cv
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import Rule
+
+    from .app import Carboy
+
+    MultiDictType = ImmutableMultiDict[str, str]
+
+_JSON = "application/json"
+
+
+def _app() -> Carboy | None:
+    ctx = _cv.get(None)
+    return None if ctx is None else ctx.app
+
+
+@lru_cache(maxsize=256)
+def _split_blueprint_path(name: str) -> tuple[str, ...]:
+    """``"a.b.c"`` → ``("a.b.c", "a.b", "a")``: a nested blueprint, then its parents."""
+    parts = name.split(".")
+    return tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
+
+
+def _decode(text: str) -> str:
+    """The characters of a WSGI string: bytes in latin-1's clothes (PEP 3333)."""
+    return text if text.isascii() else text.encode("latin1", "replace").decode(errors="replace")
+
+
+class Request(RequestBase):
+    """The request that a view works on.
+
+    All of :class:`werkzeug.wrappers.Request`, plus what the application's routing found:
+    :attr:`url_rule`, :attr:`view_args`, :attr:`endpoint`, :attr:`blueprint`. Set
+    :attr:`~carboy.Carboy.request_class` to a subclass to add to it.
+    """
+
+    json_module: t.Any = json
+    form_data_parser_class = FormParser
+
+    #: The rule that matched, or None: nothing matched, or matching has not happened yet.
+    url_rule: Rule | None = None
+
+    #: The values of the rule's variables by name, or None when no rule matched.
+    view_args: dict[str, t.Any] | None = None
+
+    #: Why matching failed (404, 405, a redirect), raised when the request is dispatched.
+    routing_exception: HTTPException | None = None
+
+    _max_content_length: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_form_parts: int | None = None
+
+    def __init__(
+        self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
+    ) -> None:
+        self.environ = environ
+        self.shallow = shallow
+        if populate_request and not shallow:
+            environ["werkzeug.request"] = self
+
+    # -- what Werkzeug's constructor would have read at once ---------------------------------
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def method(self) -> str:
+            return self.environ.get("REQUEST_METHOD", "GET").upper()
+
+        @lazy
+        def scheme(self) -> str:
+            return self.environ.get("wsgi.url_scheme", "http")
+
+        @lazy
+        def server(self) -> tuple[str, int | None] | None:
+            return _get_server(self.environ)
+
+        @lazy
+        def root_path(self) -> str:
+            return _decode(self.environ.get("SCRIPT_NAME") or "").rstrip("/")
+
+        @lazy
+        def path(self) -> str:
+            return "/" + _decode(self.environ.get("PATH_INFO") or "").lstrip("/")
+
+        @lazy
+        def query_string(self) -> bytes:
+            text = self.environ.get("QUERY_STRING", "")
+            try:
+                return text.encode("latin1")
+            except UnicodeEncodeError:  # a server that hands over decoded text
+                return text.encode(errors="surrogateescape")
+
+        @lazy
+        def headers(self) -> EnvironHeaders:
+            return EnvironHeaders(self.environ)
+
+        @lazy
+        def remote_addr(self) -> str | None:
+            return self.environ.get("REMOTE_ADDR")
+
+        @lazy
+        def cookies(self) -> MultiDictType:
+            header = self.environ.get("HTTP_COOKIE")
+            if not header:
+                return self.dict_storage_class()
+            return parse_cookie(header, cls=self.dict_storage_class)
+
+        @lazy
+        def args(self) -> MultiDictType:
+            return parse_query(self.query_string, self.parameter_storage_class)
+
+        @lazy
+        def form(self) -> MultiDictType:
+            self._load_form_data()
+            return self.__dict__["form"]
+
+        @lazy
+        def files(self) -> t.Any:
+            self._load_form_data()
+            return self.__dict__["files"]
+
+    # -- routing ------------------------------------------------------------------------------
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint of the rule that matched, or None."""
+        rule = self.url_rule
+        return None if rule is None else rule.endpoint
+
+    @property
+    def blueprint(self) -> str | None:
+        """The registered name of the view's blueprint, or None outside blueprints.
+
+        For a nested blueprint it is the dotted path, such as ``"admin.users"``.
+        """
+        endpoint = self.endpoint
+        if endpoint is None or "." not in endpoint:
+            return None
+        return endpoint[: endpoint.rindex(".")]
+
+    @property
+    def blueprints(self) -> list[str]:
+        """The names of the view's blueprint and its parents, innermost first."""
+        name = self.blueprint
+        return [] if name is None else list(_split_blueprint_path(name))
+
+    # -- limits -------------------------------------------------------------------------------
+
+    def _limit(self, key: str, fallback: int | None) -> int | None:
+        app = _app()
+        return fallback if app is None else app.config[key]
+
+    @property
+    def max_content_length(self) -> int | None:
+        """The most bytes a body may have, or None for no limit; over it reading is a 413.
+
+        ``MAX_CONTENT_LENGTH`` unless the view sets another value before it reads the body.
+        """
+        own = self._max_content_length
+        return self._limit("MAX_CONTENT_LENGTH", None) if own is None else own
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        self._max_content_length = value
+
+    @property
+    def max_form_memory_size(self) -> int | None:
+        """The most bytes that form fields (not files) may take together, or None; 413 over it.
+
+        ``MAX_FORM_MEMORY_SIZE`` (500,000 bytes) unless set on this request.
+        """
+        own = self._max_form_memory_size
+        return self._limit("MAX_FORM_MEMORY_SIZE", 500_000) if own is None else own
+
+    @max_form_memory_size.setter
+    def max_form_memory_size(self, value: int | None) -> None:
+        self._max_form_memory_size = value
+
+    @property
+    def max_form_parts(self) -> int | None:  # type: ignore[override]
+        """The most fields and files that a form may have, or None; over it parsing is a 413.
+
+        ``MAX_FORM_PARTS`` (1,000) unless set on this request.
+        """
+        own = self._max_form_parts
+        return self._limit("MAX_FORM_PARTS", 1_000) if own is None else own
+
+    @max_form_parts.setter
+    def max_form_parts(self, value: int | None) -> None:
+        self._max_form_parts = value
+
+    # -- the body -----------------------------------------------------------------------------
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def content_length(self) -> int | None:
+            return declared_length(self.environ)
+
+        @lazy
+        def stream(self) -> t.IO[bytes]:
+            if self.shallow:
+                raise RuntimeError(
+                    "This request was made with shallow=True: its body belongs to another"
+                    " reader. Make it without that argument to read the stream."
+                )
+            return BodyStream.of(self.environ, self.max_content_length)
+
+        @property
+        def is_json(self) -> bool:
+            content_type = self.environ.get("CONTENT_TYPE", "")
+            if content_type == _JSON:
+                return True
+            mimetype = content_type.partition(";")[0].strip().lower()
+            return mimetype == _JSON or (
+                mimetype.startswith("application/") and mimetype.endswith("+json")
+            )
+
+        @property
+        def json(self) -> t.Any:
+            return self.get_json()
+
+        def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> t.Any:
+            if cache:
+                known = self._cached_json[silent]
+                if known is not Ellipsis:
+                    return known
+            if not (force or self.is_json):
+                return None if silent else self.on_json_loading_failed(None)
+            try:
+                value = self._parse_json(self.get_data(cache=cache))
+            except ValueError as error:
+                if silent:
+                    value = None
+                    outcome = (self._cached_json[False], None)
+                else:
+                    value = self.on_json_loading_failed(error)
+                    outcome = (value, self._cached_json[True])
+            else:
+                outcome = (value, value)
+            if cache:
+                self._cached_json = outcome
+            return value
+
+    def _parse_json(self, data: bytes) -> t.Any:
+        # RFC 8259 has no NaN and no infinities; Python's parser lets them in unless told.
+        if b"NaN" in data or b"Infinity" in data:
+            return self.json_module.loads(data, parse_constant=_refuse_constant)
+        return self.json_module.loads(data)
+
+    def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
+        """What :meth:`get_json` answers for a body it cannot use: raises, or a value instead.
+
+        ``e`` is the parser's error, or None when the content type was not JSON (415). A 400
+        tells its reason only in debug mode.
+        """
+        try:
+            return super().on_json_loading_failed(e)
+        except BadRequest as error:
+            app = _app()
+            if app is not None and app.debug:
+                raise
+            raise BadRequest() from error
+
+    def _load_form_data(self) -> None:
+        super()._load_form_data()
+        app = _app()
+        if (
+            app is not None
+            and app.debug
+            and self.mimetype != "multipart/form-data"
+            and not self.files
+        ):
+            # A missing file is most often a form that forgot its enctype: say so.
+            from .debughelpers import attach_enctype_error_multidict
+
+            attach_enctype_error_multidict(self)
+
+
+def _refuse_constant(name: str) -> t.NoReturn:
+    raise ValueError(f"{name} is not a JSON value (RFC 8259 section 6).")
+
+
+content_type_of = lru_cache(maxsize=128)(get_content_type)
+
+
+class Response(ResponseBase):
+    """The response that a view returns or that Carboy makes of what it returned.
+
+    All of :class:`werkzeug.wrappers.Response`, as HTML unless told otherwise. Set
+    :attr:`~carboy.Carboy.response_class` to a subclass to change it for an application.
+    """
+
+    default_mimetype: str | None = "text/html"
+
+    json_module: t.Any = json
+
+    #: ``Location`` is sent as given; RFC 9110 section 10.2.2 allows a relative reference.
+    autocorrect_location_header = False
+
+    def __init__(
+        self,
+        response: t.Any = None,
+        status: t.Any = None,
+        headers: t.Any = None,
+        mimetype: str | None = None,
+        content_type: str | None = None,
+        direct_passthrough: bool = False,
+    ) -> None:
+        if headers is not None or content_type is not None or type(response) not in (str, bytes):
+            super().__init__(response, status, headers, mimetype, content_type, direct_passthrough)
+            return
+        # The common case, without the general one's checks: text or bytes and a media type.
+        body = response.encode() if type(response) is str else response
+        listed: list[tuple[str, str]] = []
+        if (mimetype := mimetype or self.default_mimetype) is not None:
+            listed.append(("Content-Type", content_type_of(mimetype, "utf-8")))
+        listed.append(("Content-Length", str(len(body))))
+        self.headers = Headers()
+        self.headers._list = listed
+        if status is None and self.default_status == 200:
+            self._status, self._status_code = "200 OK", 200
+        else:
+            self.status = self.default_status if status is None else status
+        self.direct_passthrough = direct_passthrough
+        self._on_close = []
+        self.response = [body]
+
+    @property
+    def max_cookie_size(self) -> int:  # type: ignore[override]
+        """Bytes above which a cookie is warned about: ``MAX_COOKIE_SIZE``, 0 for never."""
+        app = _app()
+        if app is None:
+            return ResponseBase.max_cookie_size
+        size: int = app.config["MAX_COOKIE_SIZE"]
+        return size
+
+    def get_wsgi_response(
+        self, environ: WSGIEnvironment
+    ) -> tuple[t.Iterable[bytes], str, list[tuple[str, str]]]:
+        """The body's iterable, the status line and the header list for ``environ``."""
+        cls = type(self)
+        if (
+            type(self.response) is list
+            and not self._on_close
+            and not self.direct_passthrough
+            and self._status_code >= 200
+            and self._status_code not in (204, 304)
+            and cls.get_wsgi_headers is ResponseBase.get_wsgi_headers
+            and cls.get_app_iter is ResponseBase.get_app_iter
+        ):
+            listed = self._plain_headers()
+            if listed is not None:
+                body = () if environ["REQUEST_METHOD"] == "HEAD" else self.response
+                return body, self._status, listed  # type: ignore[return-value]
+        return super().get_wsgi_response(environ)
+
+    def _plain_headers(self) -> list[tuple[str, str]] | None:
+        """The headers as they stand, or None where Werkzeug has something to settle in them."""
+        listed = list(self.headers._list)
+        length_known = False
+        for name, _ in listed:
+            lowered = name.lower()
+            if lowered == "content-length":
+                length_known = True
+            elif lowered in ("location", "content-location"):
+                return None
+        chunks: t.Any = self.response
+        for chunk in chunks:
+            if type(chunk) is not bytes:
+                return None
+        if not length_known:
+            if not self.automatically_set_content_length:
+                return None
+            listed.append(("Content-Length", str(sum(map(len, chunks)))))
+        return listed
