@@ -194,13 +194,15 @@ def send_from_directory(
 @t.overload
 def stream_with_context(
     generator_or_function: t.Iterator[t.AnyStr],
-) -> t.Iterator[t.AnyStr]: ...
+) -> t.Iterator[t.AnyStr]:
+    """Wrap an iterator."""
 
 
 @t.overload
 def stream_with_context(
     generator_or_function: t.Callable[..., t.Iterator[t.AnyStr]],
-) -> t.Callable[[t.Iterator[t.AnyStr]], t.Iterator[t.AnyStr]]: ...
+) -> t.Callable[[t.Iterator[t.AnyStr]], t.Iterator[t.AnyStr]]:
+    """Decorate a function that makes one."""
 
 
 def stream_with_context(generator_or_function: t.Any) -> t.Any:

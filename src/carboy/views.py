@@ -27,19 +27,19 @@ class View:
         app.add_url_rule("/hello/<name>", view_func=Hello.as_view("hello"))
     """
 
-    #: The HTTP methods of the rule; None means those of ``add_url_rule``.
-    methods: t.ClassVar[t.Collection[str] | None] = None
-
-    #: Whether OPTIONS is answered without the view; None means the rule's default.
-    provide_automatic_options: t.ClassVar[bool | None] = None
+    #: Whether each request gets an instance of its own. False is faster, and then nothing of a
+    #: request may be kept on ``self``.
+    init_every_request: t.ClassVar[bool] = True
 
     #: Decorators for the view function, the innermost first. A decorator on the class itself
     #: does not reach the function.
     decorators: t.ClassVar[list[t.Callable[..., t.Any]]] = []
 
-    #: Whether each request gets an instance of its own. False is faster, and then nothing of a
-    #: request may be kept on ``self``.
-    init_every_request: t.ClassVar[bool] = True
+    #: Whether OPTIONS is answered without the view; None means the rule's default.
+    provide_automatic_options: t.ClassVar[bool | None] = None
+
+    #: The HTTP methods of the rule; None means those of ``add_url_rule``.
+    methods: t.ClassVar[t.Collection[str] | None] = None
 
     def dispatch_request(self) -> ft.ResponseReturnValue:
         """Answer a request; the rule's variables come as keyword arguments."""

@@ -47,15 +47,15 @@ class JSONTag:
 
     def check(self, value: t.Any) -> bool:
         """Whether this tag is for the value."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.check")
 
     def to_json(self, value: t.Any) -> t.Any:
         """Return a form of the value that JSON has. Values inside it are to be tagged too."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.to_json")
 
     def to_python(self, value: t.Any) -> t.Any:
         """Return the value that :meth:`to_json` got; what is inside is untagged already."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.to_python")
 
     def tag(self, value: t.Any) -> dict[str, t.Any]:
         """Return the JSON form under the tag."""
@@ -113,14 +113,22 @@ class PassList(JSONTag):
     tag = to_json
 
 
-class TagTuple(JSONTag):
+class _TypeTag(JSONTag):
+    """A tag for the instances of :attr:`python_type`."""
+
+    __slots__ = ()
+    python_type: t.ClassVar[type]
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, self.python_type)
+
+
+class TagTuple(_TypeTag):
     """A tuple."""
 
     __slots__ = ()
     key = " t"
-
-    def check(self, value: t.Any) -> bool:
-        return isinstance(value, tuple)
+    python_type = tuple
 
     def to_json(self, value: t.Any) -> t.Any:
         return [*map(self.serializer.tag, value)]
@@ -129,14 +137,40 @@ class TagTuple(JSONTag):
         return tuple(value)
 
 
-class TagBytes(JSONTag):
+class TagUUID(_TypeTag):
+    """A UUID, as 32 hexadecimal digits."""
+
+    __slots__ = ()
+    key = " u"
+    python_type = UUID
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return value.hex
+
+    def to_python(self, value: t.Any) -> t.Any:
+        return UUID(hex=value)
+
+
+class TagDateTime(_TypeTag):
+    """A datetime, as an HTTP date: whole seconds, in UTC, and aware when read."""
+
+    __slots__ = ()
+    key = " d"
+    python_type = datetime
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return http_date(value)
+
+    def to_python(self, value: t.Any) -> t.Any:
+        return parse_date(value)
+
+
+class TagBytes(_TypeTag):
     """Bytes, in base 64."""
 
     __slots__ = ()
     key = " b"
-
-    def check(self, value: t.Any) -> bool:
-        return isinstance(value, bytes)
+    python_type = bytes
 
     def to_json(self, value: t.Any) -> t.Any:
         return str(b64encode(value), "ascii")
@@ -159,38 +193,6 @@ class TagMarkup(JSONTag):
 
     def to_python(self, value: t.Any) -> t.Any:
         return Markup(value)
-
-
-class TagUUID(JSONTag):
-    """A UUID, as 32 hexadecimal digits."""
-
-    __slots__ = ()
-    key = " u"
-
-    def check(self, value: t.Any) -> bool:
-        return isinstance(value, UUID)
-
-    def to_json(self, value: t.Any) -> t.Any:
-        return value.hex
-
-    def to_python(self, value: t.Any) -> t.Any:
-        return UUID(value)
-
-
-class TagDateTime(JSONTag):
-    """A datetime, as an HTTP date: whole seconds, in UTC, and aware when read."""
-
-    __slots__ = ()
-    key = " d"
-
-    def check(self, value: t.Any) -> bool:
-        return isinstance(value, datetime)
-
-    def to_json(self, value: t.Any) -> t.Any:
-        return http_date(value)
-
-    def to_python(self, value: t.Any) -> t.Any:
-        return parse_date(value)
 
 
 class TaggedJSONSerializer:
