@@ -18,13 +18,14 @@ class View:
 
     ::
 
-        class Hello(View):
-            init_every_request = False
+        class Page(View):
+            def __init__(self, template):
+                self.template = template
 
-            def dispatch_request(self, name):
-                return f"Hello, {name}!"
+            def dispatch_request(self):
+                return render_template(self.template)
 
-        app.add_url_rule("/hello/<name>", view_func=Hello.as_view("hello"))
+        app.add_url_rule("/about", view_func=Page.as_view("about", "about.html"))
     """
 
     #: Whether each request gets an instance of its own. False is faster, and then nothing of a
@@ -82,15 +83,15 @@ class MethodView(View):
 
     ::
 
-        class Counter(MethodView):
-            def get(self):
-                return str(session.get("counter", 0))
+        class VesselView(MethodView):
+            def get(self, number):
+                return find_vessel(number)
 
-            def post(self):
-                session["counter"] = session.get("counter", 0) + 1
-                return redirect(url_for("counter"))
+            def delete(self, number):
+                remove_vessel(number)
+                return "", 204
 
-        app.add_url_rule("/counter", view_func=Counter.as_view("counter"))
+        app.add_url_rule("/vessels/<int:number>", view_func=VesselView.as_view("vessel"))
 
     :attr:`methods` is collected from the class and its bases, unless the class sets it.
     """

@@ -45,7 +45,7 @@ class JSONProvider:
     """
 
     def __init__(self, app: Carboy) -> None:
-        self._app: Carboy = weakref.proxy(app)
+        self._app = t.cast("Carboy", weakref.proxy(app))
 
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return ``obj`` as JSON text. ``kwargs`` are the JSON library's."""

@@ -69,11 +69,10 @@ class TagDict(JSONTag):
     key = " di"
 
     def check(self, value: t.Any) -> bool:
-        return (
-            isinstance(value, dict)
-            and len(value) == 1
-            and next(iter(value)) in self.serializer.tags
-        )
+        if not isinstance(value, dict) or len(value) != 1:
+            return False
+        [key] = value
+        return key in self.serializer.tags
 
     def to_json(self, value: t.Any) -> t.Any:
         [(key, item)] = value.items()
