@@ -22,6 +22,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.debug import DebuggedApplication
@@ -99,7 +100,7 @@ class SafeDebugger(DebuggedApplication):
         contexts: list[AbstractContextManager[Any]] = []
         if self.evalex:
             # The core hands its context over, and the console enters it for each command.
-            environ["werkzeug.debug.preserve_context"] = contexts.append
+            environ["werkzeug.debug.preserve_context"] = partial(_keep, contexts)
         # Middleware of the application may rewrite the environ on its way.
         pin_is_known = bool(self.check_pin_trust(environ))
         try:
@@ -134,6 +135,12 @@ class SafeDebugger(DebuggedApplication):
         # No other site may put the console into a frame and lead the developer's clicks to it.
         page.headers["X-Frame-Options"] = "DENY"
         return page
+
+
+def _keep(contexts: list[AbstractContextManager[Any]], context: Any) -> None:
+    """Keep `context` for the console, to be shown again without its teardown running again."""
+    again = getattr(context, "active", None)
+    contexts.append(context if again is None else again())
 
 
 def mask_title(head: str, hidden: Iterable[str]) -> str:

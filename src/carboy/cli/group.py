@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from carboy.app import Carboy
-from carboy.globals import current_app
+from carboy.globals import _cv_app
 
 from .commands import routes_command, run_command, shell_command
 from .discovery import NoAppException
@@ -32,10 +32,11 @@ class AppGroup(click.Group):
         """
         wanted = kwargs.pop("with_appcontext", True)
         if args and callable(args[0]):  # @group.command without parentheses
-            return self.command(with_appcontext=wanted, **kwargs)(args[0])
+            made = self.command(with_appcontext=wanted, **kwargs)(args[0])
+            return made
         register = super().command(*args, **kwargs)
 
-        def decorator(f: Callable[..., Any]) -> click.Command:
+        def decorator(f: Callable[..., Any]) -> Any:
             return register(with_appcontext(f) if wanted else f)
 
         return decorator
@@ -110,7 +111,8 @@ class FlaskGroup(AppGroup):
             _complain(f"Error: {error.format_message()}\n")
             return None
         # Parameter callbacks run before the command does, and may need the context as well.
-        if not current_app or current_app._get_current_object() is not app:
+        current = _cv_app.get(None)
+        if current is None or current.app is not app:
             ctx.with_resource(app.app_context())
         return app.cli.get_command(ctx, name)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -109,7 +110,13 @@ env_file_option = click.Option(
 )
 
 
-class CertParamType(click.ParamType):
+if TYPE_CHECKING:
+    _AnyType = click.ParamType[Any]
+else:
+    _AnyType = click.ParamType  # not generic in every supported version of click
+
+
+class CertParamType(_AnyType):
     """The value of `--cert`: a file, the word `adhoc`, or the import name of an `SSLContext`."""
 
     name = "path"
@@ -137,7 +144,7 @@ class CertParamType(click.ParamType):
 
 def _adhoc(param: click.Parameter | None, ctx: click.Context | None) -> str:
     try:
-        import cryptography  # noqa: F401
+        importlib.import_module("cryptography")
     except ImportError:
         message = "Using ad-hoc certificates requires the cryptography library."
         raise click.BadParameter(message, ctx, param) from None

@@ -27,8 +27,19 @@ _PLATFORMS = {
 
 #: Variables that name the kind of environment. FLASK_ENV is not one: it has had no meaning since
 #: Flask 2.3, and old projects still set it.
-_STAGES = ("APP_ENV", "APP_ENVIRONMENT", "ENVIRONMENT", "ENV", "STAGE", "CARBOY_ENV", "PYTHON_ENV")
-_STAGES += ("DEPLOY_ENV", "DEPLOYMENT_ENVIRONMENT", "NODE_ENV", "RAILS_ENV")
+_STAGES = (
+    "APP_ENV",
+    "APP_ENVIRONMENT",
+    "CARBOY_ENV",
+    "DEPLOYMENT_ENVIRONMENT",
+    "DEPLOY_ENV",
+    "ENV",
+    "ENVIRONMENT",
+    "NODE_ENV",
+    "PYTHON_ENV",
+    "RAILS_ENV",
+    "STAGE",
+)
 _NOT_DEVELOPMENT = frozenset(("production", "prod", "prd", "live", "staging", "stage", "stg"))
 
 #: Headers that a proxy, tunnel or load balancer adds, as WSGI names them.
@@ -57,8 +68,16 @@ _FORWARDED = frozenset(
         "CLIENT_IP",
     )
 )
-_FORWARDED_FAMILIES = ("HTTP_X_FORWARDED", "HTTP_CF_", "HTTP_X_ENVOY_", "HTTP_X_APPENGINE_")
-_FORWARDED_FAMILIES += ("HTTP_X_AZURE_", "HTTP_X_ARR_", "HTTP_FLY_", "HTTP_X_VERCEL_")
+_FORWARDED_FAMILIES = (
+    "HTTP_CF_",
+    "HTTP_FLY_",
+    "HTTP_X_APPENGINE_",
+    "HTTP_X_ARR_",
+    "HTTP_X_AZURE_",
+    "HTTP_X_ENVOY_",
+    "HTTP_X_FORWARDED",
+    "HTTP_X_VERCEL_",
+)
 
 # RFC 9110 §7.2: host and optional port, nothing else. An address in brackets is IPv6.
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(?::[0-9]{1,5})?")

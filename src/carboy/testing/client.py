@@ -154,18 +154,21 @@ class FlaskClient(werkzeug.test.Client):
 
     def _copy_environ(self, other: WSGIEnvironment) -> WSGIEnvironment:
         """Return `other` over this client's defaults, asking for the context where it is kept."""
-        environ = self.environ_base | other
+        environ: WSGIEnvironment = {**self.environ_base, **other}
         if self.preserve_context:
             environ["werkzeug.debug.preserve_context"] = self._new_contexts.append
         return environ
 
     def _enter_new_contexts(self) -> None:
-        while self._new_contexts:
-            self._context_stack.enter_context(self._new_contexts.pop(0))
+        for context in self._new_contexts:
+            # The request is over and torn down: its context is shown again, not run again.
+            again = getattr(context, "active", None)
+            self._context_stack.enter_context(context if again is None else again())
+        self._new_contexts.clear()
 
     def _leave_contexts(self) -> None:
-        """End every kept context, those of a redirect or of a failed request included."""
-        self._enter_new_contexts()
+        """End the kept context, and forget those of a redirect or of a failed request."""
+        self._new_contexts.clear()
         self._context_stack.close()
 
     def __enter__(self) -> FlaskClient:
