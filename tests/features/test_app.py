@@ -131,7 +131,10 @@ def test_folders_of_another_layout_are_named_in_the_constructor(tmp_path, call):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/a.css").write_text("body{}")
     app = Carboy(
-        "t", root_path=str(tmp_path), template_folder="pages", static_folder=str(tmp_path / "assets")
+        "t",
+        root_path=str(tmp_path),
+        template_folder="pages",
+        static_folder=str(tmp_path / "assets"),
     )
     app.add_url_rule("/", view_func=lambda: carboy.render_template("p.html"))
     assert call(app, "/").body == b"from pages"
@@ -248,7 +251,7 @@ def test_an_attribute_of_request_is_gone_in_the_next_request(app, client):
     @app.route("/get")
     def get_both():
         with pytest.raises(AttributeError):
-            request.note  # noqa: B018
+            request.note
         return session["note"]
 
     assert client.get("/set").text == "here"

@@ -99,7 +99,10 @@ def test_a_missing_form_key_is_a_400(app, client):
     """REQ-06: args, form, cookies, headers, files alike; no name of the key."""
     for name in ("args", "form", "cookies", "files"):
         app.add_url_rule(
-            f"/{name}", name, lambda name=name: getattr(request, name)["secret_key_name"], methods=["POST"]
+            f"/{name}",
+            name,
+            lambda name=name: getattr(request, name)["secret_key_name"],
+            methods=["POST"],
         )
     for name in ("args", "form", "cookies", "files"):
         response = client.post(f"/{name}", data={"a": "1"})
@@ -351,10 +354,20 @@ def test_the_facts_of_a_request(see):
 def test_the_parts_of_the_url(raw, app):
     """REQ-22: base_url, full_path, url_root, host_url, scheme, script_root, query_string."""
     found = {}
-    names = (
-        "url base_url full_path url_root root_url host_url scheme script_root root_path path"
-        " query_string is_secure"
-    ).split()
+    names = [
+        "url",
+        "base_url",
+        "full_path",
+        "url_root",
+        "root_url",
+        "host_url",
+        "scheme",
+        "script_root",
+        "root_path",
+        "path",
+        "query_string",
+        "is_secure",
+    ]
 
     @app.route("/a/b")
     def view():

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from markupsafe import Markup
-from werkzeug.exceptions import Conflict, Forbidden, HTTPException, NotFound, abort as bare_abort
+from werkzeug.exceptions import Conflict, Forbidden, HTTPException, NotFound
+from werkzeug.exceptions import abort as bare_abort
 
 import carboy.json
 from carboy import (
@@ -113,11 +114,11 @@ def test_headers_of_a_tuple_override_those_of_a_response(answer):
 @pytest.mark.parametrize(
     "value", [None, 5, 1.5, object(), ("a",), ("a", 200, {}, 1), (), (None, 200), {1, 2}]
 )
-def test_other_values_are_a_type_error_that_names_the_view(app, answer, value):
+def test_other_values_are_a_type_error(app, answer, value):
     """RESP-06: None, numbers, wrong tuples; a 500 where errors are handled."""
     assert answer(value).status_code == 500
     app.testing = True
-    with pytest.raises(TypeError, match="the_view|valid response tuple|response"):
+    with pytest.raises(TypeError, match=r"valid response"):
         answer(value)
 
 

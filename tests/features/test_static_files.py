@@ -72,9 +72,7 @@ def test_folder_and_url_path_are_constructor_arguments(tmp_path, call):
     """STAT-02, D-22: ``static_folder``, ``static_url_path``."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/a.txt").write_text("a")
-    app = Carboy(
-        "t", root_path=str(tmp_path), static_folder="assets", static_url_path="/public"
-    )
+    app = Carboy("t", root_path=str(tmp_path), static_folder="assets", static_url_path="/public")
     assert call(app, "/public/a.txt").body == b"a"
     assert call(app, "/static/a.txt").code == 404
     assert (app.static_url_path, Path(app.static_folder)) == ("/public", tmp_path / "assets")
