@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys as _sys
 import typing as t
 
 from . import json as json
@@ -72,9 +73,10 @@ def __getattr__(name: str) -> t.Any:
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
+    # `globals` is a module of this package, so the function of that name is out of reach here.
+    setattr(_sys.modules[__name__], name, value)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_FROM_TEMPLATING, *_MODULES})
+    return sorted({*_sys.modules[__name__].__dict__, *_FROM_TEMPLATING, *_MODULES})

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import os
 import sys
 import typing as t
+import warnings
 import weakref
 from datetime import timedelta
 from inspect import iscoroutinefunction
@@ -25,8 +26,9 @@ from .descriptors import lazy
 from .errors import setup_finished
 from .files import StaticFiles
 from .gateways.wsgi import respond
-from .globals import _cv, g, request_ctx
+from .globals import _cv, _get_request_context, g, request_ctx
 from .helpers import get_debug_flag
+from .hosts import is_below
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger, printable
 from .plan import LIFECYCLE, HookTable, Plans, remember_originals
@@ -74,6 +76,14 @@ _COMPILED_FROM = frozenset(
 def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
     """A duration as a timedelta; a number counts as seconds."""
     return value if value is None or isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+#: Told once per server name, without the request's host: any client can send another one.
+WRONG_SERVER_NAME = (
+    "Current server name of a request is neither the configured SERVER_NAME {!r} nor below it, so"
+    " no rule can match. Call the application by that name, or correct SERVER_NAME."
+)
+_warned: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
 class _TemplateEnvironmentClass:
@@ -321,7 +331,7 @@ class Carboy(StaticFiles, Scaffold):
     @property
     def debug(self) -> bool:
         """``DEBUG``: reloads templates, logs more, tells more. Set it before the first request."""
-        return self.config["DEBUG"]  # type: ignore[no-any-return]
+        return t.cast(bool, self.config["DEBUG"])
 
     @debug.setter
     def debug(self, value: bool) -> None:
@@ -576,7 +586,7 @@ class Carboy(StaticFiles, Scaffold):
         trusted = self.config["TRUSTED_HOSTS"]
         if trusted is not None:
             request.trusted_hosts = trusted
-        request.host = get_host(request.environ, request.trusted_hosts)  # type: ignore[misc]
+        request.host = get_host(request.environ, request.trusted_hosts)
         subdomain = None
         server_name = self.config["SERVER_NAME"]
         if self.url_map.host_matching:
@@ -584,6 +594,17 @@ class Carboy(StaticFiles, Scaffold):
             server_name = None
         elif not self.subdomain_matching:
             subdomain = self.url_map.default_subdomain or ""
+        elif server_name and not is_below(request.host, server_name, request.scheme):
+            subdomain = "<invalid>"  # no rule has it, so that only a 404 can come of it
+            warnings.warn_explicit(
+                WRONG_SERVER_NAME.format(server_name),
+                UserWarning,
+                __file__,
+                1,
+                # Filters that silence this were written for Flask's module.
+                module="flask.app",
+                registry=_warned,
+            )
         return self.url_map.bind_to_environ(
             request.environ, server_name=server_name, subdomain=subdomain
         )
@@ -682,18 +703,25 @@ class Carboy(StaticFiles, Scaffold):
 
     def handle_http_exception(self, e: HTTPException) -> HTTPException | ct.ResponseReturnValue:
         """The answer of the handler for an HTTP error, or the error itself."""
-        return self._run(pipeline.recover_http, e, less="handle_http_exception")
+        rv: HTTPException | ct.ResponseReturnValue = self._run(
+            pipeline.recover_http, e, less="handle_http_exception"
+        )
+        return rv
 
     def handle_user_exception(self, e: Exception) -> HTTPException | ct.ResponseReturnValue:
         """The answer of the handler for an exception; raises it again when there is none."""
-        return self._run(pipeline.recover, e, less="handle_user_exception")
+        rv: HTTPException | ct.ResponseReturnValue = self._run(
+            pipeline.recover, e, less="handle_user_exception"
+        )
+        return rv
 
     def handle_exception(self, e: Exception) -> Response:
         """The 500 for an exception that nothing handled: signal, log, handler, response.
 
         Raises it instead where exceptions propagate.
         """
-        return self._run(pipeline.fail, e, less="handle_exception")
+        rv: Response = self._run(pipeline.fail, e, less="handle_exception")
+        return rv
 
     def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
         """Log an exception that nothing handled, with path and method, at ERROR level."""
@@ -727,13 +755,14 @@ class Carboy(StaticFiles, Scaffold):
         ``less`` is the public method that stands for this part: it must not be gone through
         again, since the part was reached by way of it.
         """
-        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        ctx = _get_request_context()
         return drive(part(ctx, *args, WSGI_BRIDGE, ctx.over - {less}))
 
     def dispatch_request(self) -> ct.ResponseReturnValue:
         """Call the view of the matched rule and return what it returns. Raises routing errors."""
-        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
-        return self._finished(pipeline.call_view(ctx, ctx.over))
+        ctx = _get_request_context()
+        rv: ct.ResponseReturnValue = self._finished(pipeline.call_view(ctx, ctx.over))
+        return rv
 
     @staticmethod
     def _finished(value: t.Any) -> t.Any:
@@ -742,20 +771,22 @@ class Carboy(StaticFiles, Scaffold):
     def full_dispatch_request(self) -> Response:
         """Run the request from its hooks to the finished response."""
         rv = self._run(pipeline.answer, less="full_dispatch_request")
-        return self._run(pipeline.finalize, rv, less="full_dispatch_request")
+        response: Response = self._run(pipeline.finalize, rv, less="full_dispatch_request")
+        return response
 
     def finalize_request(
         self, rv: ct.ResponseReturnValue | HTTPException, from_error_handler: bool = False
     ) -> Response:
         """Make the response of a return value and run the after_request functions on it."""
-        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        ctx = _get_request_context()
         over = ctx.over - {"finalize_request"}
-        return drive(pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler))
+        response = drive(pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler))
+        return response
 
     def make_response(self, rv: ct.ResponseReturnValue) -> Response:
         """Turn what a view may return into a response. Raises TypeError for anything else."""
         return responding.make_response(
-            request_ctx._get_current_object(),  # type: ignore[attr-defined]
+            _get_request_context(),
             rv,
         )
 
@@ -767,17 +798,21 @@ class Carboy(StaticFiles, Scaffold):
 
     def preprocess_request(self) -> ct.ResponseReturnValue | None:
         """Run the URL value preprocessors and before_request functions, until one answers."""
-        return self._run(pipeline.preprocess, less="preprocess_request")  # type: ignore[no-any-return]
+        rv: ct.ResponseReturnValue | None = self._run(
+            pipeline.preprocess, less="preprocess_request"
+        )
+        return rv
 
     def process_response(self, response: Response) -> Response:
         """Run the after_request functions on a response and save the session."""
-        return self._run(pipeline.process, response, less="process_response")  # type: ignore[no-any-return]
+        processed: Response = self._run(pipeline.process, response, less="process_response")
+        return processed
 
     def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
         """Run the teardown_request functions; ``exc`` defaults to the exception being handled."""
         if exc is _sentinel:
             exc = sys.exc_info()[1]
-        ctx = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        ctx = _get_request_context()
         drive(pipeline.teardown_request(ctx, exc, WSGI_BRIDGE))
 
     def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
@@ -825,16 +860,16 @@ class Carboy(StaticFiles, Scaffold):
         cls: t.Any = self.test_client_class
         if cls is None:
             from .testing import FlaskClient as cls
-        return cls(  # type: ignore[no-any-return]
-            self, self.response_class, use_cookies=use_cookies, **kwargs
-        )
+        client: FlaskClient = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+        return client
 
     def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
         """A runner that invokes the application's commands without a process."""
         cls: t.Any = self.test_cli_runner_class
         if cls is None:
             from .testing import FlaskCliRunner as cls
-        return cls(self, **kwargs)  # type: ignore[no-any-return]
+        runner: FlaskCliRunner = cls(self, **kwargs)
+        return runner
 
     def wsgi_app(
         self, environ: WSGIEnvironment, start_response: StartResponse

@@ -76,7 +76,7 @@ class _AppCtxGlobals:
     def __repr__(self) -> str:
         ctx = _cv.get(None)
         if ctx is not None and ctx.__dict__.get("g") is self:
-            return f"<carboy.g of {ctx.app.name!r}>"
+            return f"<flask.g of {ctx.app.name!r}>"
         return object.__repr__(self)
 
 
@@ -192,6 +192,9 @@ class RequestContext(AppContext):
     _holds: int = 0
     _left: bool = False
 
+    #: Whether the pipeline runs this request, and so will end it.
+    _serving: bool = False
+
     _plan: Plan | None = None
 
     def __init__(
@@ -301,11 +304,12 @@ class RequestContext(AppContext):
             return
         request = self.request
         try:
-            found = adapter.match(return_rule=True)
+            found: t.Any = adapter.match(return_rule=True)
             if self.head.method != request.method:
                 # Methods are case-sensitive (RFC 9110 section 9.1); Werkzeug's are not.
                 raise MethodNotAllowed(valid_methods=list(adapter.allowed_methods()))
-            request.url_rule, request.view_args = self._rule, self._view_args = found
+            self._rule, self._view_args = found
+            request.url_rule, request.view_args = found
         except HTTPException as error:
             request.routing_exception = self._routing_exception = error
 
@@ -376,7 +380,7 @@ class RequestContext(AppContext):
         """
         current = _cv.get(None)
         try:
-            if len(self._tokens) == 1:
+            if len(self._tokens) == 1 and not self._serving:
                 self._leave(sys.exc_info()[1] if exc is _missing else exc)
         finally:
             _cv.reset(self._tokens.pop())

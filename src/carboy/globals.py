@@ -159,6 +159,11 @@ class _SessionProxy(LocalProxy["SessionMixin"]):
         ctx.session[key] = value
 
 
+for _proxy in (_AppProxy, _GProxy, _RequestProxy, _SessionProxy):
+    # To a user they are Werkzeug's local proxies; their repr says so.
+    _proxy.__name__ = _proxy.__qualname__ = "LocalProxy"
+
+
 class _ContextFace:
     """One of Flask's two context variables, shown over the single real one."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+# A name may come in its Unicode form, too; Werkzeug turns that into IDNA.
+_HOST = re.compile(r"(?:[\w.~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 @lru_cache(maxsize=1024)
@@ -16,3 +17,13 @@ def is_well_formed(host: str) -> bool:
     clients and absolute request targets send one.
     """
     return not host or (len(host) <= 262 and _HOST.fullmatch(host) is not None)
+
+
+def is_below(host: str, server_name: str, scheme: str) -> bool:
+    """Whether ``host`` is ``server_name`` or a subdomain of it, ports included.
+
+    The scheme's standard port may be left out on either side.
+    """
+    standard = ":443" if scheme in {"https", "wss"} else ":80"
+    host, server_name = (name.lower().removesuffix(standard) for name in (host, server_name))
+    return host == server_name or host.endswith("." + server_name)

@@ -50,6 +50,7 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
     over = ctx.over
     error: BaseException | None = None
     token = ctx._enter()
+    ctx._serving = True
     try:
         try:
             ctx._begin()
@@ -74,6 +75,7 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
                 preserve(ctx)
             _leave(ctx, error)
         finally:
+            ctx._serving = False
             _cv.reset(token)
             # A traceback that knows this frame must not be known by it in turn.
             del error
@@ -315,7 +317,7 @@ def _leave(ctx: RequestContext, error: BaseException | None) -> None:
     except Exception:
         if app._propagates():
             raise
-        app.log_exception(sys.exc_info())  # type: ignore[arg-type]
+        app.log_exception(sys.exc_info())
 
 
 async def teardown_request(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:

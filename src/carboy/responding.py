@@ -87,14 +87,19 @@ def _unpack(rv: tuple[t.Any, ...]) -> tuple[t.Any, t.Any, t.Any]:
 def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
     """Make a response of an HTTP error, another library's response or a WSGI callable."""
     environ = ctx.head.environ
-    if isinstance(rv, HTTPException) and rv.response is None and rv.code is not None:
+    if (
+        isinstance(rv, HTTPException)
+        and rv.response is None
+        and rv.code is not None
+        and type(rv).get_response is HTTPException.get_response
+    ):
         # PERF: an error page is text; running it as a WSGI application costs four times as
         # much. Bench case "404".
         return cls(rv.get_body(environ), rv.code, Headers(rv.get_headers(environ)))
     if not isinstance(rv, ResponseBase) and not callable(rv):
         raise TypeError(BAD_TYPE.format(kind=type(rv).__name__))
     try:
-        return cls.force_type(rv, environ)
+        return t.cast(Response, cls.force_type(rv, environ))
     except TypeError as error:
         raise TypeError(f"{error}\n{BAD_TYPE.format(kind=type(rv).__name__)}") from None
 
@@ -114,10 +119,12 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
         kind = type(rv)
     if kind is str:
         body = rv.encode()
-        mimetype = Response.default_mimetype
+        mimetype: str | None = Response.default_mimetype
     elif kind is dict or kind is list:
-        body = app.json.body(rv)
-        mimetype = app.json.mimetype
+        made = app.json.reply(rv)
+        if made is None:
+            return None
+        body, mimetype = made
     elif kind is bytes:
         body = rv
         mimetype = Response.default_mimetype

@@ -81,7 +81,7 @@ class Scaffold:
     ) -> None:
         #: The name of the module that this object belongs to; fixed.
         self.import_name = import_name
-        self.static_folder = static_folder  # type: ignore[assignment]
+        self.static_folder = static_folder
         self.static_url_path = static_url_path
         #: The template folder as given, relative to :attr:`root_path`; None for none.
         self.template_folder = template_folder

@@ -202,8 +202,8 @@ class Request(RequestBase):
     def max_form_memory_size(self, value: int | None) -> None:
         self._max_form_memory_size = value
 
-    @property
-    def max_form_parts(self) -> int | None:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def max_form_parts(self) -> int | None:
         """The most fields and files that a form may have, or None; over it parsing is a 413.
 
         ``MAX_FORM_PARTS`` (1,000) unless set on this request.
@@ -378,7 +378,7 @@ class Response(ResponseBase):
             listed = self._plain_headers()
             if listed is not None:
                 body = () if environ["REQUEST_METHOD"] == "HEAD" else self.response
-                return body, self._status, listed  # type: ignore[return-value]
+                return body, self._status, listed
         return super().get_wsgi_response(environ)
 
     def _plain_headers(self) -> list[tuple[str, str]] | None:
