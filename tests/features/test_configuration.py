@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tomllib
 import types
@@ -15,8 +14,19 @@ from typing import Any
 import pytest
 import werkzeug.exceptions
 
-from carboy import Blueprint, Carboy, Config, current_app, jsonify, render_template_string, request, url_for
+from carboy import (
+    Blueprint,
+    Carboy,
+    Config,
+    current_app,
+    jsonify,
+    render_template_string,
+    request,
+    url_for,
+)
 from carboy.config import ConfigAttribute
+
+from .child import run_python
 
 DEFAULTS: dict[str, Any] = {
     "DEBUG": False,
@@ -256,7 +266,9 @@ def test_config_in_views_templates_and_current_app(app: Carboy) -> None:
     assert app.test_client().get("/").text == "blue blue"
 
 
-@pytest.mark.parametrize(("value", "debug"), [("1", True), ("0", False), ("true", True), ("no", False)])
+@pytest.mark.parametrize(
+    ("value", "debug"), [("1", True), ("0", False), ("true", True), ("no", False)]
+)
 def test_flask_debug_variable_sets_debug(
     monkeypatch: pytest.MonkeyPatch, value: str, debug: bool
 ) -> None:
@@ -325,7 +337,9 @@ def test_instance_path_beside_a_module_or_package(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CONF-16: by default the instance folder lies beside the module or the package."""
-    (tmp_path / "single_module_app.py").write_text("from carboy import Carboy\napp = Carboy(__name__)\n")
+    (tmp_path / "single_module_app.py").write_text(
+        "from carboy import Carboy\napp = Carboy(__name__)\n"
+    )
     package = tmp_path / "packaged_app"
     package.mkdir()
     (package / "__init__.py").write_text("from carboy import Carboy\napp = Carboy(__name__)\n")
@@ -384,11 +398,9 @@ def test_trap_http_exceptions(app: Carboy) -> None:
     ("trap", "debug", "raises"),
     [(None, False, False), (None, True, True), (True, False, True), (False, True, False)],
 )
-def test_trap_bad_request_errors(
-    app: Carboy, trap: bool | None, debug: bool, raises: bool
-) -> None:
+def test_trap_bad_request_errors(app: Carboy, trap: bool | None, debug: bool, raises: bool) -> None:
     """CONF-19: TRAP_BAD_REQUEST_ERRORS raises missing keys; unset, debug mode decides."""
-    app.config["TRAP_BAD_REQUEST_ERRORS"] = trap
+    app.config.update(TRAP_BAD_REQUEST_ERRORS=trap, TESTING=True)
     app.debug = debug
     app.add_url_rule("/key", "key", lambda: request.form["missing"])
     app.add_url_rule("/abort", "abort", lambda: werkzeug.exceptions.abort(400))
@@ -431,7 +443,9 @@ def test_preferred_url_scheme(app: Carboy) -> None:
     with app.app_context():
         assert url_for("x") == "https://example.test/x"
     # In a request the request's own scheme counts.
-    assert app.test_client().get("/x", base_url="http://example.test").text == "http://example.test/x"
+    assert (
+        app.test_client().get("/x", base_url="http://example.test").text == "http://example.test/x"
+    )
 
 
 def test_config_class_can_be_replaced() -> None:
@@ -485,14 +499,5 @@ def test_config_is_usable_without_an_application(tmp_path: pathlib.Path) -> None
 def test_debug_variable_is_read_in_a_fresh_process(tmp_path: pathlib.Path) -> None:
     """CONF-14: FLASK_DEBUG=1 in the environment of a process puts its application in debug."""
     code = "from carboy import Carboy; app = Carboy('x'); print(app.debug, app.config['DEBUG'])"
-    from ..conftest import child_environ
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=child_environ(FLASK_DEBUG="1"),
-        cwd=tmp_path,
-        check=True,
-    )
-    assert done.stdout.split() == ["True", "True"]
+    done = run_python("-c", code, cwd=tmp_path, FLASK_DEBUG="1")
+    assert done.stdout.split() == ["True", "True"], done.stderr

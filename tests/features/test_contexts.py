@@ -204,7 +204,7 @@ def test_copied_context_outlives_the_request(app: Carboy) -> None:
 
 def test_copying_outside_a_request_is_an_error() -> None:
     """CTX-06: copy_current_request_context outside a request is a RuntimeError that says so."""
-    with pytest.raises(RuntimeError, match="active|request context"):
+    with pytest.raises(RuntimeError, match=r"active|request context"):
         copy_current_request_context(lambda: None)
 
 

@@ -278,7 +278,9 @@ def test_errors_in_after_request_reach_the_500_handler(app: Carboy) -> None:
             raise LookupError("after")
         return response
 
-    app.register_error_handler(500, lambda error: (f"500 {type(error.original_exception).__name__}", 500))
+    app.register_error_handler(
+        500, lambda error: (f"500 {type(error.original_exception).__name__}", 500)
+    )
     app.add_url_rule("/crash", "crash", lambda: "never seen")
     response = app.test_client().get("/crash")
     assert (response.status_code, response.text) == (500, "500 LookupError")

@@ -338,9 +338,9 @@ def test_cookie_attributes_follow_the_settings(
     """SESS-07: SECURE, HTTPONLY, SAMESITE, DOMAIN, PATH and PARTITIONED reach the cookie."""
     app = make_app(**config)
     client = app.test_client()
-    header = client.post(
-        "/set", json={"user": "ada"}, base_url="https://example.com"
-    ).headers["Set-Cookie"]
+    header = client.post("/set", json={"user": "ada"}, base_url="https://example.com").headers[
+        "Set-Cookie"
+    ]
     attributes = [part.strip() for part in header.split(";")[1:]]
     names = [part.split("=")[0] for part in attributes]
     for wanted in present:

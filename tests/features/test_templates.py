@@ -120,7 +120,9 @@ def test_get_template_attribute_gives_macros_and_variables(tmp_path: pathlib.Pat
 
 def test_streamed_templates_come_in_pieces_with_the_context(tmp_path: pathlib.Path) -> None:
     """TMPL-03: stream_template and stream_template_string yield the rendered text."""
-    app = make_app(tmp_path, {"s.html": "{{ request.path }} {{ x }} {% for i in n %}{{i}}{% endfor %}"})
+    app = make_app(
+        tmp_path, {"s.html": "{{ request.path }} {{ x }} {% for i in n %}{{i}}{% endfor %}"}
+    )
 
     @app.get("/file")
     def file() -> Any:
@@ -198,9 +200,19 @@ def test_rendering_outside_a_context_is_an_error() -> None:
             "two",
         ),
         ("TMPL-11 inline", "{{ 'yes' if x else 'no' }}", {"x": 0}, "no"),
-        ("TMPL-11 tests", "{{ x is defined }} {{ y is defined }} {{ 3 is odd }}", {"x": 1}, "True False True"),
+        (
+            "TMPL-11 tests",
+            "{{ x is defined }} {{ y is defined }} {{ 3 is odd }}",
+            {"x": 1},
+            "True False True",
+        ),
         ("TMPL-12 else", "{% for i in [] %}{{ i }}{% else %}none{% endfor %}", {}, "none"),
-        ("TMPL-12 undefined", "{% for i in missing %}{{ i }}{% else %}none{% endfor %}", {}, "none"),
+        (
+            "TMPL-12 undefined",
+            "{% for i in missing %}{{ i }}{% else %}none{% endfor %}",
+            {},
+            "none",
+        ),
         (
             "TMPL-13 loop",
             "{% for i in 'abc' %}{{ loop.index }}{{ loop.index0 }}{{ loop.first }}{{ loop.last }}"
@@ -214,7 +226,12 @@ def test_rendering_outside_a_context_is_an_error() -> None:
             {"d": {"b": 1, "a": 2}},
             "a2b1",
         ),
-        ("TMPL-14 batch", "{% for r in range(5)|batch(2) %}{{ r }}{% endfor %}", {}, "[0, 1][2, 3][4]"),
+        (
+            "TMPL-14 batch",
+            "{% for r in range(5)|batch(2) %}{{ r }}{% endfor %}",
+            {},
+            "[0, 1][2, 3][4]",
+        ),
         ("TMPL-14 reverse", "{{ [1, 2, 3]|reverse|join }}", {}, "321"),
         ("TMPL-14 filter", "{% for i in range(6) if i is even %}{{ i }}{% endfor %}", {}, "024"),
         ("TMPL-16 upper", "{{ 'ab'|upper }}{{ 'AB'|lower }}", {}, "ABab"),
@@ -342,7 +359,10 @@ def test_content_outside_blocks_is_dropped(tmp_path: pathlib.Path) -> None:
     """TMPL-19: a child's text outside its blocks is not output."""
     app = make_app(
         tmp_path,
-        {"base.html": BASE, "leaf.html": "{% extends 'base.html' %}lost{% block body %}b{% endblock %}lost"},
+        {
+            "base.html": BASE,
+            "leaf.html": "{% extends 'base.html' %}lost{% block body %}b{% endblock %}lost",
+        },
     )
     with app.app_context():
         assert render_template("leaf.html") == "<title>Base</title>b"
@@ -640,7 +660,9 @@ def test_explain_template_loading_logs_the_search(
     """TMPL-35: EXPLAIN_TEMPLATE_LOADING tells in the log where a template was looked for."""
     app = make_app(tmp_path, {"t.html": "x"})
     app.config["EXPLAIN_TEMPLATE_LOADING"] = True
-    app.register_blueprint(Blueprint("bp", "bp_module", root_path=str(tmp_path / "bp"), template_folder="t"))
+    app.register_blueprint(
+        Blueprint("bp", "bp_module", root_path=str(tmp_path / "bp"), template_folder="t")
+    )
     with app.app_context(), caplog.at_level("INFO"):
         render_template("t.html")
         with pytest.raises(jinja2.TemplateNotFound):
@@ -653,7 +675,11 @@ def test_explain_template_loading_logs_the_search(
 def test_jinja_options_and_environment(tmp_path: pathlib.Path) -> None:
     """TMPL-35: jinja_options configure the environment; its globals and filters can be changed."""
     app = make_app(tmp_path)
-    app.jinja_options = {"trim_blocks": True, "variable_start_string": "<<", "variable_end_string": ">>"}
+    app.jinja_options = {
+        "trim_blocks": True,
+        "variable_start_string": "<<",
+        "variable_end_string": ">>",
+    }
     app.jinja_env.globals["who"] = "world"
     app.jinja_env.filters["bang"] = lambda s: s + "!"
     assert isinstance(app.jinja_env, Environment)
@@ -738,7 +764,9 @@ def test_list_templates_names_app_and_blueprint_templates(tmp_path: pathlib.Path
     """TMPL-40: the environment lists all templates it can load."""
     app = make_app(tmp_path, {"a.html": ""})
     write(tmp_path / "bp/t", {"b.html": "", "a.html": ""})
-    app.register_blueprint(Blueprint("bp", "bp_module", root_path=str(tmp_path / "bp"), template_folder="t"))
+    app.register_blueprint(
+        Blueprint("bp", "bp_module", root_path=str(tmp_path / "bp"), template_folder="t")
+    )
     assert sorted(app.jinja_env.list_templates()) == ["a.html", "b.html"]
 
 
