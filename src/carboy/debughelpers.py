@@ -29,12 +29,12 @@ class DebugFilesKeyError(KeyError, AssertionError):
     def __init__(self, request: Request, key: str) -> None:
         message = (
             f"There is no file {key!r} in request.files, but there is a form field of that name:"
-            f" the form was sent as {request.mimetype!r}, which carries the names of files and"
-            ' not their contents. Add enctype="multipart/form-data" to the form.'
+            f" the form came as {request.mimetype!r}, so no file contents were transmitted."
+            ' Add enctype="multipart/form-data" to the form.'
         )
         names = request.form.getlist(key)
         if names:
-            message += f"\n\nWhat the browser sent instead: {', '.join(map(repr, names))}"
+            message += f"\n\nThis was submitted: {', '.join(map(repr, names))}"
         self.msg = message
 
     def __str__(self) -> str:

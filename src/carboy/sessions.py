@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import time
 import typing as t
-import zlib
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 
@@ -238,15 +237,6 @@ class _KeptSigners(URLSafeTimedSerializer):
         if salt is None or salt == self.salt:
             return self._kept
         return t.cast(TimestampSigner, super().make_signer(salt))
-
-    def dump_payload(self, obj: t.Any) -> bytes:
-        text = want_bytes(self.serializer.dumps(obj))
-        # PERF: below this size there is hardly anything to gain, and zlib takes 5 µs to say so.
-        if len(text) > 100:
-            packed = zlib.compress(text)
-            if len(packed) + 1 < len(text):
-                return b"." + base64_encode(packed)
-        return base64_encode(text)
 
     def loads(  # type: ignore[override]
         self,
