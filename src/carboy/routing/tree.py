@@ -1,0 +1,253 @@
+"""The compiled form of one domain of a map.
+
+Werkzeug's matcher is a state machine over the segments of a path: from each state a *static* transition
+is tried first, then the *dynamic* ones by weight; whoever comes first to a state that holds a rule for
+the method has found the answer. The nodes keep those states and that order. Two tables on top of them
+answer the usual paths without a walk:
+
+- ``fixed``: path → what the state at the end of its static transitions answers;
+- ``tails``: path without its last segment → the dynamic transitions there.
+
+Both look where Werkzeug looks first, so what they find is what Werkzeug finds; when they find nothing,
+the walk takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from werkzeug.routing import Map, Rule
+from werkzeug.routing.matcher import State
+
+from .edges import Edge, python_converter
+
+#: A rule without methods answers all. Known names are spelled out so that one look-up finds them.
+_USUAL_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
+
+
+class Hit:
+    """What a state answers to a method: a rule, and how its arguments are made.
+
+    - ``rule`` is None when the answer is no plain success (a redirect);
+    - ``fixed``: no variables, nothing to check: the defaults are the arguments;
+    - ``single``: one variable, no defaults, nothing to check;
+    - ``plain``: any variables, no defaults, nothing to check;
+    - ``checked``: may turn into a redirect, depending on the arguments.
+    """
+
+    __slots__ = (
+        "checked",
+        "convert",
+        "converts",
+        "defaults",
+        "fixed",
+        "name",
+        "names",
+        "plain",
+        "rivals",
+        "rule",
+        "single",
+    )
+
+    def __init__(self, rule: Rule | None, checked: bool) -> None:
+        # Any: the fields below are only read for hits that have a rule.
+        self.rule: Any = rule
+        self.checked = checked
+        #: Rules that may be the canonical address of this one; found out when first needed.
+        self.rivals: tuple[Rule, ...] | None = None
+        converters = {} if rule is None else rule._converters
+        self.names = tuple(map(str, converters))
+        self.converts = tuple(map(python_converter, converters.values()))
+        self.defaults = dict(rule.defaults) if rule is not None and rule.defaults else None
+        settled = rule is not None and not checked
+        self.fixed = settled and not converters
+        self.plain = settled and self.defaults is None
+        self.single = self.plain and len(converters) == 1
+        self.name: str = self.names[0] if self.single else ""
+        self.convert: Callable[[str], Any] = self.converts[0] if self.single else str
+
+
+REDIRECT = Hit(None, checked=True)
+
+#: Method → hit; the key None stands for every method that has no key of its own.
+Ends = dict[str | None, Hit]
+
+
+class Node:
+    """One state of the machine.
+
+    - ``static``: segment → next node; ``edges``: the variable transitions in their order;
+    - ``simple``: the edges before the first that is not a whole segment; ``rest``: the edge behind
+      them, if it is the last one and takes the whole rest of the path;
+    - ``ends`` answers where the path ends here, ``loose`` where one slash is left over.
+    """
+
+    __slots__ = ("edges", "ends", "loose", "rest", "simple", "static")
+
+    def __init__(self, ends: Ends, loose: Ends, edges: tuple[Edge, ...] = ()) -> None:
+        self.ends = ends
+        self.loose = loose
+        self.static: dict[str, Node] = {}
+        self.edges: tuple[Edge, ...] = ()
+        self.simple: tuple[Edge, ...] = ()
+        self.rest: Edge | None = None
+
+    def set_edges(self, edges: tuple[Edge, ...]) -> None:
+        self.edges = edges
+        cut = 0
+        while cut < len(edges) and edges[cut].whole and not edges[cut].final:
+            cut += 1
+        self.simple = edges[:cut]
+        if cut == len(edges) - 1 and edges[cut].whole:
+            self.rest = edges[cut]
+
+    def takes_nothing(self) -> bool:
+        """Whether an empty segment can be the text of a variable here."""
+        return any(edge.accepts("") for edge in self.edges)
+
+
+class Tree:
+    """A domain's nodes and tables. Not changed once it is made."""
+
+    __slots__ = ("fixed", "root", "tails")
+
+    def __init__(self, url_map: Map, domain: State) -> None:
+        self.fixed: dict[str, Ends] = {}
+        self.tails: dict[str, tuple[Edge, ...]] = {}
+        self.root = Node({}, {})
+        start = domain.static.get("")
+        if start is not None:
+            self.root.static[""] = first = _Grower(url_map).grow(start, depth=1)
+            self._close_double_slash(first)
+            self._tabulate(first, "")
+
+    def _close_double_slash(self, first: Node) -> None:
+        # Adapters strip slashes in front: "//…" and a path of nothing are never asked for as such,
+        # and not to be confused with "/".
+        index = first.static.get("")
+        if index is not None:
+            index.static = {}
+            index.set_edges(())
+            index.loose = {}
+        if first.takes_nothing():
+            first.simple, first.rest = (), None
+
+    def _tabulate(self, node: Node, path: str) -> None:
+        edges = (*node.simple, node.rest) if node.rest else node.simple
+        if edges:
+            self.tails[path] = edges
+        for segment, child in node.static.items():
+            below = f"{path}/{segment}"
+            if child.ends:
+                self.fixed[below] = child.ends
+            self._tabulate(child, below)
+        if node.loose and not node.takes_nothing():
+            slashed = f"{path}/"
+            self.fixed[slashed] = _first_of(self.fixed.get(slashed, {}), node.loose)
+
+
+class _Grower:
+    """Makes nodes from Werkzeug's states."""
+
+    def __init__(self, url_map: Map) -> None:
+        self._canonical = _CanonicalRules(url_map)
+        self._hits: dict[int, Hit] = {}
+
+    def grow(self, state: State, depth: int) -> Node:
+        """The node for ``state``, which is reached after ``depth`` segments, and all below it."""
+        node = Node(self._ends(state), self._loose(state))
+        for segment, below in list(state.static.items()):
+            node.static[segment] = self.grow(below, depth + 1)
+        if state.dynamic:
+            # Sorted here too, so that the tree does not depend on who sorted the map last.
+            dynamic = sorted(state.dynamic, key=lambda entry: entry[0].weight)
+            node.set_edges(
+                tuple(Edge(part, self.grow(below, depth + 1), depth) for part, below in dynamic)
+            )
+        return node
+
+    def _ends(self, state: State) -> Ends:
+        here = [(rule, self._hit(rule)) for rule in state.rules]
+        slashed = state.static.get("")
+        if slashed is not None:
+            # Nothing for the method here, but one slash further: a redirect there, or, for a rule
+            # that is not strict about it, as good as the slash.
+            here += (
+                (rule, REDIRECT if rule.strict_slashes else self._hit(rule))
+                for rule in slashed.rules
+            )
+        return _by_method(here) if here else {}
+
+    def _loose(self, state: State) -> Ends:
+        lenient = [(rule, self._hit(rule)) for rule in state.rules if not rule.strict_slashes]
+        return _by_method(lenient) if lenient else {}
+
+    def _hit(self, rule: Rule) -> Hit:
+        hit = self._hits.get(id(rule))
+        if hit is None:
+            if rule.redirect_to is not None:
+                hit = REDIRECT
+            else:
+                hit = Hit(rule, checked=rule.alias or self._canonical.may_precede(rule))
+            self._hits[id(rule)] = hit
+        return hit
+
+
+class _CanonicalRules:
+    """Knows for which rules another one with the same endpoint may be the canonical address."""
+
+    def __init__(self, url_map: Map) -> None:
+        self._by_endpoint = url_map._rules_by_endpoint
+        self._providers: dict[Any, dict[frozenset[str], int] | None] = {}
+
+    def may_precede(self, rule: Rule) -> bool:
+        """False only if no other rule has defaults for just the arguments of this one."""
+        endpoint = rule.endpoint
+        if endpoint not in self._providers:
+            self._providers[endpoint] = self._find_providers(endpoint)
+        providers = self._providers[endpoint]
+        if providers is None:
+            return True
+        if not providers:
+            return False
+        others = providers.get(frozenset(rule.arguments), 0)
+        return others > (1 if rule.defaults else 0)
+
+    def _find_providers(self, endpoint: Any) -> dict[frozenset[str], int] | None:
+        """Sets of arguments → how many rules have defaults for them; None when that is open."""
+        found: dict[frozenset[str], int] = {}
+        for rule in self._by_endpoint.get(endpoint, (None,)):
+            if rule is None or type(rule).provides_defaults_for is not Rule.provides_defaults_for:
+                return None
+            if rule.defaults:
+                arguments = frozenset(rule.arguments)
+                found[arguments] = found.get(arguments, 0) + 1
+        return found
+
+
+def _by_method(answers: Iterable[tuple[Rule, Hit]]) -> Ends:
+    """The first answer for each method; rules for WebSocket requests answer none of ours."""
+    ends: Ends = {}
+    for rule, hit in answers:
+        if rule.websocket:
+            continue
+        if rule.methods is None:
+            for method in (*_USUAL_METHODS, None):
+                ends.setdefault(method, hit)
+            break
+        for method in _as_asked(rule.methods):
+            ends.setdefault(method, hit)
+    return ends
+
+
+def _as_asked(methods: Iterable[str]) -> Iterator[str]:
+    # An adapter asks in capitals only; another spelling in a rule never matches.
+    return (method for method in methods if method == method.upper())
+
+
+def _first_of(first: Ends, later: Ends) -> Ends:
+    """``first`` where it answers, ``later`` for the methods that it leaves."""
+    if None in first:
+        return first
+    return {**later, **first}
