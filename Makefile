@@ -6,6 +6,11 @@
 PYTHON ?= python3
 ARGS ?=
 
+FOUND := $(shell scripts/find-python $(PYTHON))
+ifeq ($(FOUND),)
+$(error no interpreter to work with)
+endif
+override PYTHON := $(FOUND)
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv-$(VERSION)
 BIN := $(VENV)/bin
@@ -24,7 +29,6 @@ setup: $(INSTALLED) ## make the environment that the other verbs use
 
 # pip reads [dependency-groups] from version 25.1 on.
 $(INSTALLED): pyproject.toml $(HARBOR)
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Carboy needs Python 3.11 or later, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
 	@echo "preparing $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
