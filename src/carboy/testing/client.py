@@ -104,10 +104,15 @@ class FlaskClient(werkzeug.test.Client):
         self._leave_contexts()
         response = super().open(request, buffered=buffered, follow_redirects=follow_redirects)
         cast("Any", response).json_module = self.application.json
-        # A redirect came through here for itself already and has its own list.
+        # The last response of redirects was opened for itself, and has its own list.
         response.__dict__.setdefault("templates", templates)
         self._enter_new_contexts()
         return response
+
+    def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
+        """Follow one redirect; `response` goes to the history of the last one."""
+        response.__dict__.setdefault("templates", response.request.environ[MARK])
+        return super().resolve_redirect(response, buffered=buffered)
 
     def run_wsgi_app(
         self, environ: WSGIEnvironment, buffered: bool = False
