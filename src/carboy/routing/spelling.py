@@ -96,10 +96,10 @@ class Spelling:
             name for name in rule.arguments if name not in defaults and name not in in_path
         ]
         # An adapter leaves one slash in front of the path; only a first variable can bring more.
-        if front.strip("/"):
+        bare = bool(steps) and not front.strip("/")
+        if not bare:
             front = "/" + front.lstrip("/")
         kinds = "".join(_kind(rule._converters[name]) for name, _ in steps)
-        bare = bool(steps) and not front.strip("/")
         shape = (kinds, len(defaults), len(only_needed), bare)
         self.source = _source(*shape)
         names: dict[str, Any] = {**_COMMON, "front": front, "add_query": _query_adder(rule)}
