@@ -62,6 +62,8 @@ def is_plain(url_map: Map) -> bool:
     A subclass that makes its own adapters, or a Werkzeug that keeps its rules in another way than the
     known one, is not for us to second-guess.
     """
+    if not isinstance(url_map, Map):
+        return False
     kind = type(url_map)
     own = vars(url_map)
     return (
