@@ -28,6 +28,7 @@ _Options = tuple[tuple[str, t.Any], ...]
 _Encode = t.Callable[[t.Any], str]
 
 _JSON = "application/json"
+_SETTINGS = ("default", "ensure_ascii", "sort_keys")
 _COMPACT: _Options = (("separators", (",", ":")),)
 _COMPACT_STRICT: _Options = (*_COMPACT, ("allow_nan", False))
 _INDENTED: _Options = (("indent", 2),)
@@ -157,7 +158,7 @@ class DefaultJSONProvider(JSONProvider):
     #: The content type of :meth:`response`.
     mimetype = _JSON
 
-    _kept: tuple[t.Any, dict[_Options, _Encode]] = (None, {})
+    _kept: tuple[object, dict[_Options, _Encode]] = (None, {})
 
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return ``obj`` as JSON text.
@@ -166,7 +167,7 @@ class DefaultJSONProvider(JSONProvider):
         ``sort_keys`` are the provider's where they are not given.
         """
         if "default" in kwargs or "cls" in kwargs:
-            return json.dumps(obj, **self._settings() | kwargs)
+            return json.dumps(obj, **self._options(kwargs))
         return self._encoder(tuple(kwargs.items()))(obj)
 
     def loads(self, s: str | bytes, **kwargs: t.Any) -> t.Any:
@@ -214,7 +215,7 @@ class DefaultJSONProvider(JSONProvider):
             if not str(error).startswith("Out of range float"):
                 raise
         default = self.default
-        settings = self._settings() | dict(_COMPACT_STRICT if compact else _INDENTED_STRICT)
+        settings = self._options(_COMPACT_STRICT if compact else _INDENTED_STRICT)
         settings["default"] = lambda o: _finite(default(o))
         return json.dumps(_finite(obj), **settings) + "\n"
 
@@ -224,24 +225,20 @@ class DefaultJSONProvider(JSONProvider):
     def _overrides_response(self) -> bool:
         return type(self).response is not _RESPONSE or "response" in self.__dict__
 
-    def _settings(self) -> dict[str, t.Any]:
-        sort_keys: t.Any = self.sort_keys
-        if "sort_keys" not in self.__dict__:
-            sort_keys = self._app.config.get("JSON_SORT_KEYS", sort_keys)
-        return {
-            "default": self.default,
-            "ensure_ascii": self.ensure_ascii,
-            "sort_keys": bool(sort_keys),
-        }
+    def _settings(self) -> tuple[t.Any, bool, bool]:
+        """The values of :data:`_SETTINGS` that count now."""
+        sort_keys = self.sort_keys
+        configured = self._app.config.get("JSON_SORT_KEYS")
+        if configured is not None and "sort_keys" not in self.__dict__:
+            sort_keys = bool(configured)
+        return self.default, self.ensure_ascii, sort_keys
+
+    def _options(self, options: t.Any) -> dict[str, t.Any]:
+        return dict(zip(_SETTINGS, self._settings(), strict=True)) | dict(options)
 
     def _encoder(self, options: _Options) -> _Encode:
         """The encoder for these options of :func:`json.dumps` and the provider's settings."""
-        settings = (
-            self.default,
-            self.ensure_ascii,
-            self.sort_keys,
-            self._app.config.get("JSON_SORT_KEYS"),
-        )
+        settings = self._settings()
         kept, encoders = self._kept
         if kept != settings:
             encoders = {}
@@ -249,7 +246,7 @@ class DefaultJSONProvider(JSONProvider):
         try:
             return encoders[options]
         except (KeyError, TypeError):  # not made yet; an option that is a list
-            encode = _make_encode(json.JSONEncoder(**self._settings() | dict(options)))
+            encode = _make_encode(json.JSONEncoder(**self._options(options)))
         with suppress(TypeError):
             if len(encoders) < 16:
                 encoders[options] = encode
@@ -264,7 +261,7 @@ _DUMPS = DefaultJSONProvider.dumps
 def _ascii_led(data: bytes) -> str:
     # A document that begins with an ASCII character and no zero byte after it is UTF-8. Any other
     # is for json.loads, which tells UTF-16 and UTF-32 apart; so is what is not bytes at all.
-    if isinstance(data, bytes) and data[:1] < b"\x80" and data[1:2] > b"\0":
+    if isinstance(data, bytes) and b"\0" < data[:1] < b"\x80" and data[1:2] > b"\0":
         return data.decode("utf-8", "surrogatepass")
     return ""
 
