@@ -154,7 +154,12 @@ class FlaskGroup(AppGroup):
         if help_wanted:
             for option in (env_file_option, app_option):
                 option.handle_parse_result(ctx, {}, [])
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BaseException:
+            # Click gives up on this context, and a help page may have pushed the application's.
+            ctx.close()
+            raise
 
 
 def _plugin_entries() -> Iterator[metadata.EntryPoint]:
