@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -216,8 +217,13 @@ def test_a_clock_two_seconds_behind_keeps_the_session(monkeypatch: pytest.Monkey
     assert read(app, cookie) == (200, {"user": "ada", "role": "admin"})
 
 
+def look_up(key: str) -> None:
+    with contextlib.suppress(KeyError):
+        session[key]
+
+
 TOUCHES: dict[str, Callable[[], Any]] = {
-    "getitem": lambda: pytest.raises(KeyError, lambda: session["a"]),
+    "getitem": lambda: look_up("a"),
     "get": lambda: session.get("a"),
     "contains": lambda: "a" in session,
     "len": lambda: len(session),
