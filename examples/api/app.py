@@ -1,7 +1,7 @@
-from carboy.views import MethodView
 from werkzeug.exceptions import HTTPException
 
 from carboy import Blueprint, Carboy, abort, current_app, jsonify, request, url_for
+from carboy.views import MethodView
 
 FIELDS = {"name": str, "email": str}
 

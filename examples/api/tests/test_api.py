@@ -15,7 +15,8 @@ def ada(client):
     return client.post("/api/v1/users", json=ADA).json["id"]
 
 
-def test_ex_21_a_created_user_has_a_location_that_answers(client):
+def test_a_created_user_has_a_location_that_answers(client):
+    """EX-21: a created user has a location that answers."""
     response = client.post("/api/v1/users", json=ADA)
     assert response.status_code == 201
     assert response.json == {"id": 1, **ADA}
@@ -89,13 +90,16 @@ def test_head_and_options_come_with_get(client, ada):
     assert set(options.allow) == {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}
 
 
-def test_ext_12_each_version_has_users_of_its_own(client, ada):
+def test_each_version_has_users_of_its_own(client, ada):
+    """EXT-12: each version has users of its own."""
     assert client.get("/api/v2/users").json == []
     created = client.post("/api/v2/users", json=ADA)
     assert created.location == "/api/v2/users/1"
 
 
-def test_ex_01_products_are_searched_by_words_and_price(client):
+def test_products_are_searched_by_words_and_price(client):
+    """EX-01: products are searched by words and price."""
+
     def names(query):
         return [product["name"] for product in client.get(f"/api/v1/products?{query}").json]
 
@@ -105,7 +109,8 @@ def test_ex_01_products_are_searched_by_words_and_price(client):
     assert names("q=nothing") == []
 
 
-def test_ex_01_one_product_by_its_number(client):
+def test_one_product_by_its_number(client):
+    """EX-01: one product by its number."""
     assert client.get("/api/v1/products/2").json["name"] == "Wicker basket"
     assert client.get("/api/v1/products/9").status_code == 404
     assert client.get("/api/v1/products/two").status_code == 404

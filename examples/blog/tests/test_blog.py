@@ -17,13 +17,15 @@ def client(blog):
     return blog.app.test_client()
 
 
-def test_ex_06_the_home_page_links_to_the_newest_post(client):
+def test_the_home_page_links_to_the_newest_post(client):
+    """EX-06: the home page links to the newest post."""
     page = client.get("/").text
     assert '<a href="/posts/templates">Templates that inherit</a>' in page
     assert "<title>Glass and Basket</title>" in page
 
 
-def test_tmpl_37_the_posts_page_lists_newest_first_with_escaped_titles(client):
+def test_the_posts_page_lists_newest_first_with_escaped_titles(client):
+    """TMPL-37: the posts page lists newest first with escaped titles."""
     page = client.get("/posts/").text
     assert page.index("Templates that inherit") < page.index("Glass &amp; basket")
     assert "12 April 2024" in page
@@ -58,7 +60,8 @@ def test_the_list_without_its_slash_redirects_to_it(client):
     assert response.request.path == "/posts/"
 
 
-def test_ex_06_an_unknown_url_gets_the_404_page(client):
+def test_an_unknown_url_gets_the_404_page(client):
+    """EX-06: an unknown URL gets the 404 page."""
     response = client.get("/nowhere")
     assert response.status_code == 404
     assert "<h1>Page not found</h1>" in response.text
@@ -79,7 +82,8 @@ def test_a_broken_view_gets_the_500_page_without_details(blog, client):
     assert "TypeError" not in response.text
 
 
-def test_stat_16_the_style_sheet_arrives_byte_for_byte(client):
+def test_the_style_sheet_arrives_byte_for_byte(client):
+    """STAT-16: the style sheet arrives byte for byte."""
     with client.get("/static/style.css") as response:
         assert response.mimetype == "text/css"
         assert response.data == (BLOG / "static" / "style.css").read_bytes()

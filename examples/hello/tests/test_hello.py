@@ -17,14 +17,16 @@ def client(load):
     return load().app.test_client()
 
 
-def test_app_02_the_home_page_greets(client):
+def test_the_home_page_greets(client):
+    """APP-02: the home page greets."""
     response = client.get("/")
     assert response.status_code == 200
     assert response.content_type == "text/html; charset=utf-8"
     assert response.text == "<h1>Hello, World!</h1>"
 
 
-def test_app_03_each_route_answers_and_other_urls_are_404(client):
+def test_each_route_answers_and_other_urls_are_404(client):
+    """APP-03: each route answers and other urls are 404."""
     assert "four routes" in client.get("/about").text
     assert client.get("/status").json == {"status": "ok"}
     assert client.get("/nowhere").status_code == 404
@@ -36,7 +38,9 @@ def test_the_name_in_the_url_is_escaped(client):
     assert client.get("/hello/<b>").text == "<p>Hello, &lt;b&gt;!</p>"
 
 
-def test_app_04_importing_the_module_starts_no_server(load, monkeypatch):
+def test_importing_the_module_starts_no_server(load, monkeypatch):
+    """APP-04: importing the module starts no server."""
+
     def run_simple(*arguments, **options):
         raise AssertionError("a server was started")
 
@@ -46,7 +50,8 @@ def test_app_04_importing_the_module_starts_no_server(load, monkeypatch):
 
 @pytest.mark.server
 @pytest.mark.skipif("EXAMPLES_AS_FLASK" in os.environ, reason="the file itself says carboy")
-def test_app_02_the_run_command_serves_it_on_loopback():
+def test_the_run_command_serves_it_on_loopback():
+    """APP-02: the run command serves it on loopback."""
     command = [sys.executable, "-m", "carboy", "run", "--port", "0"]
     server = subprocess.Popen(
         command, cwd=HELLO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -26,7 +26,8 @@ def accounts(database):
         db.close()
 
 
-def test_resp_19_success_redirects_with_303_and_the_page_shows_the_message_once(client, database):
+def test_success_redirects_with_303_and_the_page_shows_the_message_once(client, database):
+    """RESP-19, FORM-09, FLSH-01: success redirects with 303 and the page shows the message once."""
     response = client.post("/register", data=GOOD)
     assert response.status_code == 303
     assert response.location == "/welcome"
@@ -44,14 +45,16 @@ def test_resp_19_success_redirects_with_303_and_the_page_shows_the_message_once(
         ({"repeated": "correct house"}, "The two passwords differ."),
     ],
 )
-def test_ex_04_each_mistake_has_its_message_and_makes_no_account(client, database, change, message):
+def test_each_mistake_has_its_message_and_makes_no_account(client, database, change, message):
+    """EX-04: each mistake has its message and makes no account."""
     response = client.post("/register", data=GOOD | change)
     assert response.status_code == 400
     assert f'<p class="error" role="status">{message}</p>' in response.text
     assert accounts(database) == []
 
 
-def test_ex_04_a_taken_name_has_its_message_whatever_its_case(client, database):
+def test_a_taken_name_has_its_message_whatever_its_case(client, database):
+    """EX-04: a taken name has its message whatever its case."""
     client.post("/register", data=GOOD)
     response = client.post("/register", data=GOOD | {"username": "ADA"})
     assert response.status_code == 400
@@ -74,7 +77,8 @@ def test_the_welcome_page_sends_strangers_to_the_form(client):
     assert response.request.path == "/register"
 
 
-def test_db_10_the_password_is_kept_as_a_hash_that_checks(client, database):
+def test_the_password_is_kept_as_a_hash_that_checks(client, database):
+    """DB-10: the password is kept as a hash that checks."""
     client.post("/register", data=GOOD)
     [(_, stored)] = accounts(database)
     assert stored.startswith("scrypt:")

@@ -35,7 +35,8 @@ def shorten(client, url):
     return re.search(r'href="http://localhost(/[^"]+)"', response.text)[1]
 
 
-def test_ex_05_a_shortened_address_redirects_to_the_long_one(client):
+def test_a_shortened_address_redirects_to_the_long_one(client):
+    """EX-05: a shortened address redirects to the long one."""
     path = shorten(client, "https://example.org/a?b=c&d=e")
     response = client.get(path)
     assert response.status_code == 302
@@ -73,13 +74,16 @@ def test_an_unknown_code_is_404(client):
     assert client.get("/nothing/clicks").status_code == 404
 
 
-def test_ex_05_links_are_kept_over_a_restart(shortener, client, database):
+def test_links_are_kept_over_a_restart(shortener, client, database):
+    """EX-05: links are kept over a restart."""
     path = shorten(client, "https://example.org/kept")
     restarted = shortener.create_app({"DATABASE": str(database)}).test_client()
     assert restarted.get(path).location == "https://example.org/kept"
 
 
-def test_ex_05_many_threads_shorten_the_same_address_to_one_code(app, database):
+def test_many_threads_shorten_the_same_address_to_one_code(app, database):
+    """EX-05: many threads shorten the same address to one code."""
+
     def one(number):
         return shorten(app.test_client(), f"https://example.org/{number % 3}")
 
@@ -92,7 +96,8 @@ def test_ex_05_many_threads_shorten_the_same_address_to_one_code(app, database):
 
 
 @pytest.mark.server
-def test_ex_05_it_works_live_on_a_threaded_server(app):
+def test_it_works_live_on_a_threaded_server(app):
+    """EX-05: it works live on a threaded server."""
     import http.client
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -122,7 +127,8 @@ def test_ex_05_it_works_live_on_a_threaded_server(app):
     assert found == [f"https://example.org/{number}" for number in range(18)]
 
 
-def test_ctx_09_the_connection_is_closed_when_the_context_ends(shortener, app):
+def test_the_connection_is_closed_when_the_context_ends(shortener, app):
+    """CTX-09: the connection is closed when the context ends."""
     with app.app_context():
         db = shortener.get_db()
         assert shortener.get_db() is db
@@ -130,7 +136,8 @@ def test_ctx_09_the_connection_is_closed_when_the_context_ends(shortener, app):
         db.execute("SELECT 1")
 
 
-def test_cli_25_the_init_db_command_creates_the_table(app, database):
+def test_the_init_db_command_creates_the_table(app, database):
+    """CLI-25: the init db command creates the table."""
     with sqlite3.connect(database) as db:
         db.execute("DROP TABLE link")
     db.close()

@@ -18,7 +18,8 @@ def client(streaming):
     return streaming.app.test_client()
 
 
-def test_strm_03_the_export_is_a_csv_attachment(client):
+def test_the_export_is_a_csv_attachment(client):
+    """STRM-03: the export is a CSV attachment."""
     response = client.get("/track.csv")
     assert response.mimetype == "text/csv"
     assert response.headers["Content-Disposition"] == "attachment; filename=track.csv"
@@ -28,7 +29,8 @@ def test_strm_03_the_export_is_a_csv_attachment(client):
     assert len(rows) == 4
 
 
-def test_strm_01_the_export_has_no_length_and_is_made_while_it_is_read(streaming, client):
+def test_the_export_has_no_length_and_is_made_while_it_is_read(streaming, client):
+    """STRM-01: the export has no length and is made while it is read."""
     made = []
 
     def track(length):
@@ -47,7 +49,8 @@ def test_strm_01_the_export_has_no_length_and_is_made_while_it_is_read(streaming
     response.close()
 
 
-def test_strm_07_closing_the_response_closes_the_generator(streaming, client):
+def test_closing_the_response_closes_the_generator(streaming, client):
+    """STRM-07: closing the response closes the generator."""
     closed = []
 
     def track(length):
@@ -73,21 +76,24 @@ def events(text):
     return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
 
 
-def test_strm_05_events_have_their_type_and_reach_the_browser_unbuffered(client):
+def test_events_have_their_type_and_reach_the_browser_unbuffered(client):
+    """STRM-05: events have their type and reach the browser unbuffered."""
     response = client.get("/events")
     assert response.mimetype == "text/event-stream"
     assert response.headers["X-Accel-Buffering"] == "no"
     assert response.headers["Cache-Control"] == "no-cache"
 
 
-def test_strm_05_each_position_is_an_event_with_its_number(client):
+def test_each_position_is_an_event_with_its_number(client):
+    """STRM-05: each position is an event with its number."""
     hello, *positions = events(client.get("/events").text)
     assert hello["event"] == "hello"
     assert [position["id"] for position in positions] == ["0", "1", "2"]
     assert json.loads(positions[0]["data"]) == {"lat": 48.0, "lon": -4.0}
 
 
-def test_strm_04_the_generator_still_sees_the_request(client):
+def test_the_generator_still_sees_the_request(client):
+    """STRM-04: the generator still sees the request."""
     hello = events(client.get("/events?ship=Ada").text)[0]
     assert json.loads(hello["data"]) == {"for": "Ada"}
 
