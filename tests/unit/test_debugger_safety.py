@@ -569,6 +569,19 @@ def test_a_real_server_on_all_addresses_shows_no_traceback_and_says_so(start_ser
 
 
 @pytest.mark.server
+def test_a_broken_application_is_shown_and_recovers_when_it_is_saved(start_server, tmp_path):
+    server = start_server("import not_installed_anywhere\n", "run", "--debug", "--port", "0")
+    status, _, body = server.get("/")
+    assert status == 500
+    assert b"No module named" in body
+    assert b"correct the error and save" in body
+    assert b"not_installed" not in server.get("/", Host="evil.test")[2]
+    (tmp_path / "app.py").write_text(APP + "\napp.add_url_rule('/', view_func=lambda: 'mended')\n")
+    server.wait_for("Detected change in .*app.py")
+    server.wait_for("Debugger PIN")
+    assert server.get("/")[2] == b"mended"
+
+
 def test_a_production_server_has_no_debugger_whatever_the_variables_say(tmp_path: Path, call):
     """HOSTILE 181, 182: only the development server installs it."""
     app = Carboy("production", root_path=str(tmp_path))

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -176,25 +177,26 @@ def _prepare_line_editing(namespace: dict[str, Any]) -> None:
     hook = getattr(sys, "__interactivehook__", None)
     if hook is None:
         return
-    try:
+    with suppress(ImportError):  # Some systems have no readline.
         import readline
-        from rlcompleter import Completer
-    except ImportError:
-        pass
-    else:
-        readline.set_completer(Completer(namespace).complete)
+        import rlcompleter
+
+        readline.set_completer(rlcompleter.Completer(namespace).complete)
     hook()
+
+
+_SORT_KEYS = ("endpoint", "methods", "domain", "rule", "match")
 
 
 @click.command("routes", short_help="Show the routes for the app.")
 @click.option(
     "--sort",
     "-s",
-    type=click.Choice(("endpoint", "methods", "domain", "rule", "match")),
-    default="endpoint",
     help="The column to sort by; 'match' is the order in which rules are tried.",
+    type=click.Choice(_SORT_KEYS),
+    default=_SORT_KEYS[0],
 )
-@click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS methods.")
+@click.option("--all-methods", help="Show HEAD and OPTIONS methods.", is_flag=True)
 @with_appcontext
 def routes_command(sort: str, all_methods: bool) -> None:
     """Show all registered routes with their endpoints and methods."""

@@ -138,11 +138,7 @@ class FlaskGroup(AppGroup):
         """Begin a run: from now on `app.run()` does nothing, for importing must not serve."""
         os.environ["FLASK_RUN_FROM_CLI"] = "true"
         if "obj" not in {*extra, *self.context_settings}:
-            extra["obj"] = ScriptInfo(
-                create_app=self.create_app,
-                set_debug_flag=self.set_debug_flag,
-                load_dotenv_defaults=self.load_dotenv,
-            )
+            extra["obj"] = ScriptInfo(None, self.create_app, self.set_debug_flag, self.load_dotenv)
         return super().make_context(info_name, args, parent=parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -150,12 +150,10 @@ class FlaskClient(werkzeug.test.Client):
     def _request_from_builder_args(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> BaseRequest:
-        kwargs["environ_base"] = self._copy_environ(kwargs.get("environ_base", {}))
-        builder = EnvironBuilder(self.application, *args, **kwargs)
-        try:
+        base = self._copy_environ(kwargs.pop("environ_base", None) or {})
+        builder = EnvironBuilder(self.application, *args, environ_base=base, **kwargs)
+        with closing(builder):
             return builder.get_request()
-        finally:
-            builder.close()
 
     def _copy_environ(self, other: WSGIEnvironment) -> WSGIEnvironment:
         """Return `other` over this client's defaults, asking for the context where it is kept."""
