@@ -161,6 +161,9 @@ def test_not_a_number_becomes_null_in_a_response(provider: DefaultJSONProvider) 
     }
     provider.allow_nan = True
     assert provider.body(math.nan) == b"NaN\n"
+    provider.allow_nan = False
+    with pytest.raises(ValueError, match="Out of range float"):
+        provider.body(math.nan)
 
 
 def test_dumps_itself_writes_not_a_number_as_python_does(provider: DefaultJSONProvider) -> None:

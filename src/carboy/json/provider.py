@@ -152,8 +152,10 @@ class DefaultJSONProvider(JSONProvider):
     #: Leave out indentation and spaces in responses. None: except in debug mode.
     compact: bool | None = None
 
-    #: Write NaN and infinities, which are not JSON, as such in responses instead of null.
-    allow_nan = False
+    #: What a response has for NaN and infinities, which are not JSON (RFC 8259 section 6). None:
+    #: null, as JavaScript's JSON.stringify has it. False: :exc:`ValueError`. True: the words that
+    #: Python writes and browsers refuse.
+    allow_nan: bool | None = None
 
     #: The content type of :meth:`response`.
     mimetype = _JSON
@@ -212,7 +214,7 @@ class DefaultJSONProvider(JSONProvider):
         try:
             return self._encoder(_COMPACT_STRICT if compact else _INDENTED_STRICT)(obj) + "\n"
         except ValueError as error:
-            if not str(error).startswith("Out of range float"):
+            if self.allow_nan is False or not str(error).startswith("Out of range float"):
                 raise
         default = self.default
         settings = self._options(_COMPACT_STRICT if compact else _INDENTED_STRICT)
