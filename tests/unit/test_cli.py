@@ -168,15 +168,15 @@ def test_help_works_for_an_application_that_fails_to_load(run):
 
     result = run(FlaskGroup(create_app=create_app), "--help")
     assert result.exit_code == 0
-    assert "RuntimeError: oh no" in result.stderr
-    assert "Usage:" in result.stdout
+    assert "RuntimeError: oh no" in result.output
+    assert "Usage:" in result.output
 
 
 def test_without_an_application_a_command_is_unknown_and_the_reason_is_said(run):
     result = run(cli, "missing")
     assert result.exit_code == 2
-    assert "Could not locate a Flask application" in result.stderr
-    assert "No such command 'missing'" in result.stderr
+    assert "Could not locate a Flask application" in result.output
+    assert "No such command 'missing'" in result.output
 
 
 def test_a_group_may_bring_its_own_options_and_settings(app, run):
@@ -257,8 +257,8 @@ def test_a_plugin_that_fails_to_load_is_reported_and_stops_nothing_else(app, run
     plugins["flask.commands"] = [SimpleNamespace(name="db", value="package:db", load=load)]
     result = run(app, "routes")
     assert result.exit_code == 0
-    assert "the command 'db' of the entry point 'package:db' could not be loaded" in result.stderr
-    assert "half installed" in result.stderr
+    assert "the command 'db' of the entry point 'package:db' could not be loaded" in result.output
+    assert "half installed" in result.output
 
 
 # -- options and variables ----------------------------------------------------------------------
@@ -503,7 +503,7 @@ def test_after_a_restart_any_error_is_printed_and_waited_out(run, served, call, 
 
     result = run(FlaskGroup(create_app=create_app), "run", "--reload")
     assert result.exit_code == 0
-    assert "LookupError: not yet" in result.stderr
+    assert "LookupError: not yet" in result.output
     with pytest.raises(LookupError, match="not yet"):
         call(served[0]["application"], "/")
 

@@ -434,7 +434,7 @@ def handed_over(monkeypatch):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "", "unix:///tmp/app.sock"])
 def test_on_an_address_that_others_reach_there_is_no_debugger(broken, handed_over, host, capsys):
     """HOSTILE 175: neither console nor traceback, and a loud word about it."""
-    serve(broken, host, 0, debug=True, use_debugger=True, use_evalex=True)
+    serve(broken, host, 0, name="x", debug=True, use_debugger=True, use_evalex=True)
     (call,) = handed_over
     assert call["application"] is broken
     assert call["use_debugger"] is False
@@ -444,7 +444,7 @@ def test_on_an_address_that_others_reach_there_is_no_debugger(broken, handed_ove
 
 
 def test_on_loopback_the_fenced_debugger_is_used_and_werkzeugs_is_not(broken, handed_over, capsys):
-    serve(broken, "127.0.0.1", 0, debug=True, use_debugger=True)
+    serve(broken, "127.0.0.1", 0, name="x", debug=True, use_debugger=True)
     (call,) = handed_over
     assert type(call["application"]) is SafeDebugger
     assert call["application"].evalex is True
@@ -453,7 +453,7 @@ def test_on_loopback_the_fenced_debugger_is_used_and_werkzeugs_is_not(broken, ha
 
 
 def test_use_evalex_false_is_honoured(broken, handed_over):
-    serve(broken, "127.0.0.1", 0, debug=True, use_debugger=True, use_evalex=False)
+    serve(broken, "127.0.0.1", 0, name="x", debug=True, use_debugger=True, use_evalex=False)
     assert handed_over[0]["application"].evalex is False
 
 
@@ -471,15 +471,16 @@ def test_use_evalex_false_is_honoured(broken, handed_over):
 )
 @pytest.mark.parametrize("switches", [(True, True), (True, False), (False, True)])
 def test_debug_mode_in_production_is_refused(
-    broken, handed_over, monkeypatch, name, value, switches
+    broken, handed_over, monkeypatch, capsys, name, value, switches
 ):
     """HOSTILE 176."""
     monkeypatch.setenv(name, value)
     debug, use_debugger = switches
     with pytest.raises(NotSafeError, match=name):
-        serve(broken, "127.0.0.1", 0, debug=debug, use_debugger=use_debugger)
+        serve(broken, "127.0.0.1", 0, name="x", debug=debug, use_debugger=use_debugger)
     assert handed_over == []
-    serve(broken, "127.0.0.1", 0, debug=False, use_debugger=False)
+    assert capsys.readouterr().out == ""
+    serve(broken, "127.0.0.1", 0, name="x", debug=False, use_debugger=False)
     assert len(handed_over) == 1
 
 

@@ -18,7 +18,7 @@ from .discovery import ModuleFailed, NoAppException
 from .envfiles import debug_is_on
 from .options import CertParamType, SeparatedPathType, debug_option, validate_key
 from .script import ScriptInfo, pass_script_info, with_appcontext
-from .serving import NotSafeError, serve, show_server_banner
+from .serving import NotSafeError, serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -95,12 +95,12 @@ def run_command(
     debug = debug_is_on()
     reload = debug if reload is None else reload
     app = _load_or_stand_in(info, stay_up=reload and debug)
-    show_server_banner(debug, info.app_import_path)
     try:
         serve(
             app,
             host,
             port,
+            name=info.app_import_path,
             debug=debug,
             use_debugger=debug if debugger is None else debugger,
             use_reloader=reload,

@@ -56,9 +56,9 @@ def run_app(
     if not port and port != 0:
         port = int(named_port or DEFAULT_PORT)
     switches = {"use_reloader": app.debug, "use_debugger": app.debug, "threaded": True}
-    show_server_banner(app.debug, app.name)
+    options = switches | options
     try:
-        serve(app, host, int(port), debug=app.debug, **(switches | options))
+        serve(app, host, int(port), name=app.name, debug=app.debug, **options)
     finally:
         # The server has stopped: the application may be changed and run again, as in a shell.
         app._got_first_request = False
@@ -73,6 +73,7 @@ def serve(
     host: str,
     port: int,
     *,
+    name: str | None,
     debug: bool,
     use_debugger: bool,
     use_evalex: bool = True,
@@ -80,6 +81,7 @@ def serve(
 ) -> None:
     """Start Werkzeug's server on `host` and `port`, and return when it stops.
 
+    `name` is what the banner calls the application; None leaves that line out.
     `use_debugger` gives traceback pages, and with `use_evalex` their console, to requests from
     this machine, if `host` is an address of this machine only. Raises `NotSafeError` for debug
     mode or the debugger in a production environment.
@@ -88,9 +90,10 @@ def serve(
         sign = production_sign(os.environ)
         if sign is not None:
             raise NotSafeError(_NOT_IN_PRODUCTION.format(sign=sign))
-        if not is_loopback_bind(host):
-            use_debugger = False
-            _warn_of_strangers(host)
+    show_server_banner(debug, name)
+    if (debug or use_debugger) and not is_loopback_bind(host):
+        use_debugger = False
+        _warn_of_strangers(host)
     if use_debugger:
         # Lazy door: most servers run without the debugger, and its imports are heavy.
         from .debugger import SafeDebugger
