@@ -253,11 +253,15 @@ class _Stream:
     def __next__(self) -> t.Any:
         if not self._held:
             raise StopIteration
+        # PERF: what ctx.active() does, without its object: a streamed template has many parts.
+        token = _cv.set(self._ctx)
         try:
-            with self._ctx.active():
+            try:
                 return next(self._parts)
+            finally:
+                _cv.reset(token)
         except StopIteration:
-            self.close()
+            self._end(None)
             raise
         except BaseException as error:
             self._end(error)
