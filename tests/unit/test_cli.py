@@ -647,3 +647,11 @@ def test_routes_show_domains_where_there_are_any(tmp_path, run, matching):
 def test_an_application_without_routes_says_so(tmp_path, run):
     app = Carboy("x", static_folder=None, root_path=str(tmp_path))
     assert run(app, "routes").output == "No routes were registered.\n"
+
+
+def test_click_and_flasks_other_names_can_be_taken_from_the_package():
+    import carboy.cli
+
+    assert carboy.cli.click is click
+    assert type(carboy.cli.cli) is FlaskGroup
+    assert {"run", "shell", "routes"} <= set(carboy.cli.cli.commands)
