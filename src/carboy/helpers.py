@@ -21,7 +21,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from .globals import (
     _cv,
-    _cv_app,
     _cv_request,
     _get_app,
     _get_request_context,
@@ -306,14 +305,11 @@ def _default_template_ctx_processor() -> dict[str, t.Any]:
     Not the session: it must be asked for through its proxy, so that the context sees that the
     response depends on it.
     """
-    values: dict[str, t.Any] = {}
-    ctx = _cv_app.get(None)
-    if ctx is not None:
-        values["g"] = ctx.g
-    ctx = _cv_request.get(None)
-    if ctx is not None:
-        values["request"] = ctx.request
-    return values
+    ctx = _cv.get(None)
+    if ctx is None:
+        return {}
+    outer = ctx._request_context
+    return {"g": ctx.g} if outer is None else {"g": ctx.g, "request": outer.request}
 
 
 def flash(message: str, category: str = "message") -> None:
