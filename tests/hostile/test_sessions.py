@@ -288,7 +288,6 @@ def test_refreshed_session_cookie_varies() -> None:
 
 
 @pytest.mark.beyond
-@pytest.mark.xfail(strict=True, reason="the safe defaults for headers are not built yet")
 def test_session_cookie_is_never_publicly_cacheable() -> None:
     """HOSTILE-138: a session cookie on a public answer is withheld, or the answer made private."""
     app = make_app()
