@@ -28,7 +28,7 @@ from .files import StaticFiles
 from .gateways.wsgi import respond
 from .globals import _cv, _get_request_context, g, request_ctx
 from .helpers import get_debug_flag
-from .hosts import is_below
+from .hosts import check_trusted, is_below
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger, printable
 from .plan import LIFECYCLE, HookTable, Plans, remember_originals
@@ -66,6 +66,7 @@ _COMPILED_FROM = frozenset(
         "after_request_funcs",
         "before_request_funcs",
         "session_interface",
+        "subdomain_matching",
         "teardown_request_funcs",
         "url_map",
         "url_value_preprocessors",
@@ -80,10 +81,17 @@ def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
 
 #: Told once per server name, without the request's host: any client can send another one.
 WRONG_SERVER_NAME = (
-    "Current server name of a request is neither the configured SERVER_NAME {!r} nor below it, so"
-    " no rule can match. Call the application by that name, or correct SERVER_NAME."
+    "Current server name of a request doesn't match configured server name {!r}, so no rule can"
+    " match. Call the application by that name or one below it, or correct SERVER_NAME."
 )
 _warned: dict[str | tuple[str, type[Warning], int], int] = {}
+
+
+class Undecided(Router):
+    """The router of an application whose rules depend on the host: it leaves all to Werkzeug."""
+
+    def match(self, method: str, path: str, domain: str = "") -> None:
+        """None, always."""
 
 
 class _TemplateEnvironmentClass:
@@ -254,13 +262,10 @@ class Carboy(StaticFiles, Scaffold):
 
     # -- what is compiled ---------------------------------------------------------------------
 
-    @property
-    def _overrides(self) -> frozenset[str]:
-        return self._plans.overrides(self)
-
     @lazy
     def _router(self) -> Router:
-        return Router(self.url_map)
+        # Where the host plays a part, only Werkzeug's adapter looks at it.
+        return Router(self.url_map) if self._routes_itself else Undecided(self.url_map)
 
     @lazy
     def _url_builder(self) -> UrlBuilder:
@@ -268,7 +273,7 @@ class Carboy(StaticFiles, Scaffold):
 
     @property
     def _routes_itself(self) -> bool:
-        """Whether the compiled router may answer: hosts play no part in matching."""
+        """Whether the host plays no part in matching and building."""
         return not self.subdomain_matching and not self.url_map.host_matching
 
     @lazy
@@ -586,7 +591,8 @@ class Carboy(StaticFiles, Scaffold):
         trusted = self.config["TRUSTED_HOSTS"]
         if trusted is not None:
             request.trusted_hosts = trusted
-        request.host = get_host(request.environ, request.trusted_hosts)
+        check_trusted(request.environ, request.trusted_hosts)
+        request.host = get_host(request.environ)
         subdomain = None
         server_name = self.config["SERVER_NAME"]
         if self.url_map.host_matching:
@@ -672,8 +678,10 @@ class Carboy(StaticFiles, Scaffold):
         self, e: Exception, blueprints: list[str]
     ) -> ct.ErrorHandlerCallable | None:
         """The handler for ``e``: code before class, blueprint before app, nearest class first."""
-        exc_class, code = self._get_exc_class_and_code(type(e))
         spec = self.error_handler_spec
+        if not spec:
+            return None
+        exc_class, code = self._get_exc_class_and_code(type(e))
         for by_code in (None,) if code is None else (code, None):
             for name in (*blueprints, None):
                 handlers = spec[name][by_code] if name in spec else None

@@ -144,27 +144,26 @@ def parse_query(query: bytes, cls: type[MultiDict[str, str]]) -> t.Any:
     A key without ``=`` has the value ``""``; bytes that are not UTF-8 stay percent-encoded
     (the WHATWG URL standard's parser, but for that).
     """
-    if cls is ImmutableMultiDict:
-        lists: dict[str, list[str]] = {}
-        if query:
-            if b"%" not in query and b"+" not in query and query.isascii():
-                for pair in query.decode("ascii").split("&"):
-                    if pair:
-                        key, _, value = pair.partition("=")
-                        if key in lists:
-                            lists[key].append(value)
-                        else:
-                            lists[key] = [value]
-            else:
-                for key, value in _decoded_pairs(query):
-                    lists.setdefault(key, []).append(value)
-        # A MultiDict is a dict of lists; filled here, it need not copy and check each pair.
-        found: ImmutableMultiDict[str, str] = ImmutableMultiDict.__new__(ImmutableMultiDict)
-        dict.update(t.cast("dict[t.Any, t.Any]", found), lists)
-        return found
-    return cls(_decoded_pairs(query))
-
-
-def _decoded_pairs(query: bytes) -> list[tuple[str, str]]:
     text = query.decode(errors="werkzeug.url_quote")
-    return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+    if cls is ImmutableMultiDict and (plain := parse_plain(text)) is not None:
+        return plain
+    return cls(parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote"))
+
+
+def parse_plain(text: str) -> ImmutableMultiDict[str, str] | None:
+    """The pairs of a query string that has nothing encoded in it, or None for any other."""
+    if "%" in text or "+" in text or not text.isascii():
+        return None
+    lists: dict[str, list[str]] = {}
+    if text:
+        for pair in text.split("&"):
+            if pair:
+                key, _, value = pair.partition("=")
+                if key in lists:
+                    lists[key].append(value)
+                else:
+                    lists[key] = [value]
+    # A MultiDict is a dict of lists; filled here, it need not copy and check each pair.
+    found: t.Any = ImmutableMultiDict.__new__(ImmutableMultiDict)
+    dict.update(found, lists)
+    return found  # type: ignore[no-any-return]

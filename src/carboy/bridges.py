@@ -125,9 +125,10 @@ class _Job:
 
     def _finish(self, task: asyncio.Task[t.Any]) -> None:
         if task.cancelled():
-            import asyncio
+            # An ordinary exception here: the task was cancelled, not the thread that waits.
+            from concurrent.futures import CancelledError
 
-            self.done.set_exception(asyncio.CancelledError())
+            self.done.set_exception(CancelledError("The coroutine of an async step was cancelled."))
         elif (error := task.exception()) is not None:
             self.done.set_exception(error)
         else:

@@ -12,11 +12,13 @@ import sys
 import typing as t
 from functools import wraps
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, SecurityError
+from werkzeug.routing.converters import NumberConverter
 
 from .descriptors import lazy
+from .errors import FirstError
 from .globals import NO_REQUEST_CONTEXT, _cv
-from .hosts import is_well_formed
+from .hosts import is_well_formed, well_formed
 from .signals import appcontext_popped, appcontext_pushed
 from .transport import RequestHead
 from .wrappers import Request
@@ -92,7 +94,10 @@ class AppContext:
 
     def __init__(self, app: Carboy) -> None:
         self.app = app
-        self._tokens: list[contextvars.Token[AppContext]] = []
+
+    @lazy
+    def _tokens(self) -> list[contextvars.Token[AppContext]]:
+        return []
 
     @lazy
     def g(self) -> _AppCtxGlobals:
@@ -205,18 +210,13 @@ class RequestContext(AppContext):
         session: SessionMixin | None = None,
     ) -> None:
         self.app = app
-        self._tokens = []
-        self.head = RequestHead.from_environ(environ)
+        self.head = RequestHead(environ)
         if request is not None:
             self.__dict__["request"] = request
         if session is not None:
             self._opened = session
         #: The lifecycle methods that the application replaces.
-        self.over = app._overrides
-        if self.over or app.request_class is not Request:
-            # Somebody may watch the request or the adapter being made: make them now.
-            self.request  # noqa: B018
-            self.url_adapter  # noqa: B018
+        self.over = app._plans.overrides(app)
 
     @lazy
     def _after_request_functions(self) -> list[ct.AfterRequestCallable[t.Any]]:
@@ -305,6 +305,8 @@ class RequestContext(AppContext):
         request = self.request
         try:
             found: t.Any = adapter.match(return_rule=True)
+            if not self.head.path.isascii() and not _digits_are_ascii(found, self.head.path):
+                raise NotFound()
             if self.head.method != request.method:
                 # Methods are case-sensitive (RFC 9110 section 9.1); Werkzeug's are not.
                 raise MethodNotAllowed(valid_methods=list(adapter.allowed_methods()))
@@ -317,60 +319,55 @@ class RequestContext(AppContext):
         """Match by the compiled router, or by Werkzeug where that one leaves it open."""
         app = self.app
         head = self.head
-        request = self.__dict__.get("request")
-        if "create_url_adapter" in self.over or not (app._routes_itself and self._host_is_fine()):
-            self.match_request()
-            return
-        found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
-        if found is None:
-            self.match_request()
-            return
-        self._rule, self._view_args = found
-        if request is not None:
-            request.url_rule, request.view_args = found
+        if head.host not in well_formed and not is_well_formed(head.host):
+            self._refuse_host()
+        elif app.config["TRUSTED_HOSTS"] is None and "create_url_adapter" not in self.over:
+            found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
+            if found is not None and (head.path.isascii() or _digits_are_ascii(found, head.path)):
+                self._rule, self._view_args = found
+                if "request" in self.__dict__:
+                    self.request.url_rule, self.request.view_args = found
+                return
+        self.match_request()
 
-    def _host_is_fine(self) -> bool:
-        host = self.head.host
-        if host is not None and not is_well_formed(host):
-            self._routing_exception = SecurityError(
-                "The Host header is malformed; it must be a host name or address and a port."
-            )
-            self.__dict__.setdefault("url_adapter", None)
-            self.request.routing_exception = self._routing_exception
-            return False
-        return self.app.config["TRUSTED_HOSTS"] is None
+    def _refuse_host(self) -> None:
+        self._routing_exception = SecurityError(
+            "The Host header is malformed; it must be a host name or address and a port."
+        )
+        self.__dict__["url_adapter"] = None
+        self.request.routing_exception = self._routing_exception
 
     # -- life ---------------------------------------------------------------------------------
 
-    def _enter(self) -> contextvars.Token[AppContext]:
-        """Make this context current; the caller resets the token."""
-        parent = _cv.get(None)
-        if parent is not None and parent.app is self.app and type(parent) is AppContext:
+    def _enter(self, outer: AppContext) -> contextvars.Token[AppContext]:
+        """Make this context current inside of ``outer``; the caller resets the token."""
+        if outer.app is self.app and type(outer) is AppContext:
             # As in Flask, a request inside an application context of the same application
             # shares its g; one request inside another has its own.
-            self._lender = parent
-            self.__dict__["g"] = parent.g
-            return _cv.set(self)
-        token = _cv.set(self)
-        if appcontext_pushed.receivers:
-            appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
-        return token
+            self._lender = outer
+            self.__dict__["g"] = outer.g
+        return _cv.set(self)
 
-    def _begin(self) -> None:
-        """Open a session that wants to be open on each request, and match the URL."""
-        app = self.app
-        if self._opened is None and not app._session_is_lazy:
+    def _tell_pushed(self) -> None:
+        if self._lender is None:
+            appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def _prepare(self) -> None:
+        """Make what somebody may watch being made, and open a session that wants to be open."""
+        self.request  # noqa: B018
+        if self._opened is None and not self.app._session_is_lazy:
             self._session  # noqa: B018
-        if self._rule is None and self._routing_exception is None:
-            self._match()
 
     def push(self) -> None:
         """Make this the current context: open the session and match the URL."""
         self._left = False
         self._lender = None
-        token = self._enter()
-        self._tokens.append(token)
-        self._begin()
+        outer = _cv.get(None)
+        self._tokens.append(_cv.set(self) if outer is None else self._enter(outer))
+        self._tell_pushed()
+        self._prepare()
+        if self._rule is None and self._routing_exception is None:
+            self._match()
 
     def pop(self, exc: BaseException | None = _missing) -> None:
         """Leave the context; the last pop tears the request down with ``exc``.
@@ -398,29 +395,29 @@ class RequestContext(AppContext):
     def _tear_down(self, exc: BaseException | None) -> None:
         """Run the teardown functions and close the request, and raise the first error at last."""
         app = self.app
-        error: BaseException | None = None
-        for step in (app.do_teardown_request, self._close_request):
-            try:
-                step(exc)
-            except BaseException as e:
-                error = error or e
+        steps: list[t.Callable[[BaseException | None], None]] = [
+            app.do_teardown_request,
+            self._close_request,
+        ]
         if self._lender is None:
-            try:
-                app.do_teardown_appcontext(exc)
-            except BaseException as e:
-                error = error or e
-            appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error, exc
+            steps += [app.do_teardown_appcontext, self._tell_popped]
+        errors = FirstError(app.log_exception)
+        for step in steps:
+            with errors:
+                step(exc)
+        errors.reraise()
+
+    def _tell_popped(self, exc: BaseException | None) -> None:
+        appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
 
     def _close_request(self, exc: BaseException | None = None) -> None:
         request = self.__dict__.get("request")
         if request is not None:
             # The environ must not keep the request alive until the garbage collector comes.
             self.head.environ["werkzeug.request"] = None
+            if request.routing_exception is not None:
+                # Its traceback knows the frames that know this context.
+                request.routing_exception.__traceback__ = None
             request.close()
 
     # -- streams ------------------------------------------------------------------------------
@@ -445,6 +442,20 @@ class RequestContext(AppContext):
     def __repr__(self) -> str:
         request = self.request
         return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
+
+
+def _digits_are_ascii(found: tuple[Rule, t.Mapping[str, t.Any]], path: str) -> bool:
+    """Whether the numbers of a match were written in ASCII digits.
+
+    Python takes the digits of any script for a number, where a proxy in front that guards a
+    path sees other text.
+    """
+    rule, values = found
+    return all(
+        not isinstance(converter, NumberConverter) or converter.to_url(values[name]) in path
+        for name, converter in rule._converters.items()
+        if name in values
+    )
 
 
 class _Active:

@@ -190,7 +190,8 @@ class MultipartReader:
 
 def _base(filename: str) -> str:
     """The name without folders: browsers send none, so any there is an attempt at traversal."""
-    return filename.replace("\\", "/").rpartition("/")[2]
+    name = filename.replace("\\", "/").replace("\0", "").rpartition("/")[2]
+    return "" if name in {".", ".."} else name
 
 
 def _charset(part: Field) -> str:

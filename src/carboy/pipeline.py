@@ -18,25 +18,37 @@ from types import CoroutineType
 from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from werkzeug.routing import RoutingException
 
+from .errors import FirstError
 from .globals import _cv
 from .responding import direct, make_response, reply_of
 from .signals import (
     appcontext_popped,
+    appcontext_pushed,
     appcontext_tearing_down,
     got_request_exception,
     request_finished,
     request_started,
     request_tearing_down,
 )
-from .wrappers import Response
+from .wrappers import Request, Response
 
 if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from .app import Carboy
     from .ctx import RequestContext
     from .plan import Plan
     from .transport import Bridge, Reply
 
 Overrides = frozenset[str]
+
+NO_RESPONSE = (
+    "The after_request function {!r} returned None. It must return a response: the one it was"
+    " given, or another one."
+)
+
+#: Stands for "no handler": the caller, which has the exception at hand, raises it again.
+_UNHANDLED: t.Any = object()
 
 
 async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
@@ -49,11 +61,15 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
     environ = ctx.head.environ
     over = ctx.over
     error: BaseException | None = None
-    token = ctx._enter()
+    token = _cv.set(ctx) if (outer := _cv.get(None)) is None else ctx._enter(outer)
     ctx._serving = True
     try:
         try:
-            ctx._begin()
+            if appcontext_pushed.receivers:
+                ctx._tell_pushed()
+            if over or app.request_class is not Request or not app._session_is_lazy:
+                ctx._prepare()
+            ctx._match()
             if over and "full_dispatch_request" in over:
                 return reply_of(app.full_dispatch_request(), environ)
             rv = await answer(ctx, bridge, over)
@@ -64,7 +80,7 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             return reply_of(await finalize(ctx, rv, bridge, over), environ)
         except Exception as exc:
             error = exc
-            return reply_of(await _failed(ctx, exc, bridge, over), environ)
+            return await _failed(ctx, exc, bridge, over)
         except BaseException as exc:
             error = exc
             raise
@@ -125,7 +141,10 @@ async def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     except Exception as exc:
         if "handle_user_exception" in over:
             return app.handle_user_exception(exc)
-        return await recover(ctx, exc, bridge, over)
+        rv = await recover(ctx, exc, bridge, over)
+        if rv is _UNHANDLED:
+            raise
+        return rv
 
 
 async def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
@@ -175,7 +194,7 @@ def call_view(ctx: RequestContext, over: Overrides) -> t.Any:
 async def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
     """Find the handler for an exception of the view or a hook, and return its answer.
 
-    An HTTP error without a handler answers for itself; any other exception is raised again.
+    An HTTP error without a handler answers for itself; for any other exception ``_UNHANDLED``.
     """
     app = ctx.app
     if isinstance(exc, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
@@ -186,7 +205,7 @@ async def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Ove
         return await recover_http(ctx, exc, bridge, over)
     handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
     if handler is None:
-        raise exc
+        return _UNHANDLED
     return await _call_handler(app, handler, exc, bridge, over)
 
 
@@ -249,6 +268,8 @@ async def process(
             response = function(response) if sync is None else sync(function)(response)
             if type(response) is CoroutineType:
                 response = await bridge.finish(response)
+            if response is None:
+                raise TypeError(NO_RESPONSE.format(getattr(function, "__name__", function)))
     if ctx._opened is not None or app._session_waits_in(ctx.head.environ):
         interface = app.session_interface
         session = ctx._session
@@ -257,10 +278,24 @@ async def process(
     return t.cast(Response, response)
 
 
-async def _failed(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Response:
+async def _failed(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Reply:
+    app = ctx.app
+    environ = ctx.head.environ
     if "handle_exception" in over:
-        return ctx.app.handle_exception(exc)
-    return await fail(ctx, exc, bridge, over)
+        response = app.handle_exception(exc)
+    else:
+        response = await fail(ctx, exc, bridge, over)
+    try:
+        return reply_of(response, environ)
+    except Exception as second:
+        app.log_exception((type(second), second, second.__traceback__))
+        return reply_of(_last_resort(environ), environ)
+
+
+def _last_resort(environ: WSGIEnvironment) -> Response:
+    """The 500 that nothing of the application takes part in."""
+    error = InternalServerError()
+    return Response(error.get_body(environ), 500, error.get_headers(environ))
 
 
 async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Response:
@@ -269,8 +304,14 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
     A handler for 500 that fails itself is logged, and the plain error page is sent.
     """
     app = ctx.app
-    got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=exc)
-    if app._propagates():
+    propagates = app._propagates()
+    try:
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=exc)
+    except Exception as second:
+        if propagates:
+            raise
+        app.log_exception((type(second), second, second.__traceback__))
+    if propagates:
         raise exc
     app.log_exception((type(exc), exc, exc.__traceback__))
     error = InternalServerError(original_exception=exc)
@@ -284,8 +325,7 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
         return await finalize(ctx, rv, bridge, over, from_error_handler=True)
     except Exception as second:
         app.log_exception((type(second), second, second.__traceback__))
-        environ = ctx.head.environ
-        return Response(error.get_body(environ), 500, error.get_headers(environ))
+        return _last_resort(ctx.head.environ)
 
 
 def _leave(ctx: RequestContext, error: BaseException | None) -> None:
@@ -313,7 +353,8 @@ def _leave(ctx: RequestContext, error: BaseException | None) -> None:
             ctx._left = True
         else:
             ctx._left = True
-            ctx._close_request()
+            if "request" in ctx.__dict__:
+                ctx._close_request()
     except Exception:
         if app._propagates():
             raise
@@ -340,21 +381,13 @@ async def _run_all(
     bridge: Bridge,
     signal: t.Any,
 ) -> None:
-    first: BaseException | None = None
-    sync = _sync_wrapper(app, app._overrides)
+    sync = _sync_wrapper(app, app._plans.overrides(app))
+    errors = FirstError(app.log_exception)
     for function in functions:
-        try:
+        with errors:
             rv = function(exc) if sync is None else sync(function)(exc)
             if type(rv) is CoroutineType:
                 await bridge.finish(rv)
-        except BaseException as e:
-            first = first or e
-    try:
+    with errors:
         signal.send(app, _async_wrapper=app.ensure_sync, exc=exc)
-    except BaseException as e:
-        first = first or e
-    if first is not None:
-        try:
-            raise first
-        finally:
-            del first, exc
+    errors.reraise()

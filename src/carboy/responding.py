@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as ResponseBase
 
 from .transport import Reply
-from .wrappers import Response, content_type_of
+from .wrappers import Response, content_type_of, encode
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -95,6 +95,8 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
     ):
         # PERF: an error page is text; running it as a WSGI application costs four times as
         # much. Bench case "404".
+        if (page := error_page(rv)) is not None:
+            return cls(page, rv.code, mimetype="text/html")
         return cls(rv.get_body(environ), rv.code, Headers(rv.get_headers(environ)))
     if not isinstance(rv, ResponseBase) and not callable(rv):
         raise TypeError(BAD_TYPE.format(kind=type(rv).__name__))
@@ -118,7 +120,7 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
         rv, status = rv[0], line
         kind = type(rv)
     if kind is str:
-        body = rv.encode()
+        body = encode(rv)
         mimetype: str | None = Response.default_mimetype
     elif kind is dict or kind is list:
         made = app.json.reply(rv)
@@ -128,15 +130,42 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
     elif kind is bytes:
         body = rv
         mimetype = Response.default_mimetype
+    elif isinstance(rv, HTTPException) and (page := error_page(rv)) is not None:
+        body = page
+        mimetype = "text/html"
+        status = Response(status=rv.code).status
     else:
         return None
     if mimetype is None:
         return None
     headers = [
-        ("Content-Type", content_type_of(mimetype, "utf-8")),
+        ("Content-Type", _CONTENT_TYPES.get(mimetype) or content_type_of(mimetype, "utf-8")),
         ("Content-Length", str(len(body))),
     ]
     return Reply(status, headers, () if head.method == "HEAD" else (body,))
+
+
+_CONTENT_TYPES = {
+    name: content_type_of(name, "utf-8") for name in ("text/html", "application/json")
+}
+
+#: Pages of the error classes that say the same each time, and None for the others.
+_PAGES: dict[type[HTTPException], bytes | None] = {}
+_PAGE_MAKERS = ("__call__", "get_body", "get_description", "get_headers", "get_response", "name")
+
+
+def error_page(error: HTTPException) -> bytes | None:
+    """The page of an HTTP error that says nothing of its own, or None: it has to be made."""
+    cls = type(error)
+    if error.response is not None or "description" in error.__dict__ or error.code is None:
+        return None
+    if cls not in _PAGES:
+        # PERF: a scan of 404s asks for the same page again and again; bench case "404".
+        common = isinstance(cls.description, str) and all(
+            getattr(cls, name) is getattr(HTTPException, name) for name in _PAGE_MAKERS
+        )
+        _PAGES[cls] = error.get_body().encode() if common else None
+    return _PAGES[cls]
 
 
 #: The codes that a bare ``(body, code)`` may have to be answered without a Response object.

@@ -36,20 +36,15 @@ class RequestHead:
 
     __slots__ = ("environ", "host", "method", "path")
 
-    def __init__(self, method: str, path: str, host: str | None, environ: WSGIEnvironment) -> None:
-        self.method = method
-        self.path = path
-        self.host = host
-        self.environ = environ
-
-    @classmethod
-    def from_environ(cls, environ: WSGIEnvironment) -> RequestHead:
-        """Read the head out of a WSGI environ (PEP 3333); what is missing gets its default."""
+    def __init__(self, environ: WSGIEnvironment) -> None:
         path = environ.get("PATH_INFO") or "/"
         if not path.isascii():
             # PEP 3333 hands bytes over as latin-1 text.
             path = path.encode("latin1", "replace").decode(errors="replace")
-        return cls(environ.get("REQUEST_METHOD", "GET"), path, environ.get("HTTP_HOST"), environ)
+        self.method: str = environ.get("REQUEST_METHOD", "GET")
+        self.path: str = path
+        self.host: str | None = environ.get("HTTP_HOST")
+        self.environ = environ
 
 
 class Reply:
