@@ -345,3 +345,24 @@ def test_a_script_that_imports_the_application_may_run_it(app, handed_over):
     other.run(port=1234)
     assert handed_over[0]["application"] is not app
     assert handed_over[0]["port"] == 1234
+
+
+@pytest.mark.server
+def test_the_debugger_page_escapes_the_message(start_server):
+    """DEV-03, CVE-2016-10516: an exception's text is no markup."""
+    source = APP.replace("the cause", "<script>alert(1)</script>")
+    server = start_server(source, "run", "--debug", "--no-reload", "--port", "0")
+    body = server.get("/boom")[2]
+    assert b"&lt;script&gt;alert(1)" in body
+    assert b"<script>alert(1)" not in body
+
+
+@pytest.mark.server
+@pytest.mark.beyond
+def test_the_pin_differs_from_process_to_process(start_server):
+    """DEV-03, CVE-2019-14806: it cannot be computed from facts of the machine."""
+    pins = set()
+    for _ in range(2):
+        server = start_server(APP, "run", "--debug", "--port", "0")
+        pins.add(server.wait_for(r"Debugger PIN: (\d{3}-\d{3}-\d{3})")[1])
+    assert len(pins) == 2
