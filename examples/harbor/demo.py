@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 HERE = Path(__file__).resolve().parent
 INSTANCE = HERE / "instance"
@@ -142,14 +143,14 @@ def prepare(environment: dict[str, str]) -> None:
             raise DemoError(f"'carboy {' '.join(arguments)}' failed:\n{done.stderr or done.stdout}")
 
 
-def start(environment: dict[str, str], log: object, *arguments: str) -> subprocess.Popen[bytes]:
+def start(environment: dict[str, str], log: BinaryIO, *arguments: str) -> subprocess.Popen[bytes]:
     """A child in a session of its own: Ctrl-C reaches only this script, which ends the children."""
     return subprocess.Popen(
         command(*arguments),
         cwd=HERE,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=log,  # type: ignore[arg-type]
+        stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )

@@ -7,7 +7,6 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from carboy import current_app, flash, g, redirect, request, session, url_for
 
 from .db import db_session
 from .models import ApiKey, SignIn, User
+from .services import services, utc_now
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +79,7 @@ def sign_in(user: User) -> None:
     and the database its digest, so that signing out ends copies of the cookie too.
     """
     token = secrets.token_urlsafe(32)
-    now = datetime.now(UTC)
+    now = services().now()
     database = db_session()
     database.execute(delete(SignIn).where(SignIn.expires_at <= now))
     database.add(
@@ -120,7 +120,7 @@ def _user_of_session() -> User | None:
     found = db_session().scalar(
         select(SignIn)
         .options(joinedload(SignIn.user))
-        .where(SignIn.token_digest == digest_of(token), SignIn.expires_at > datetime.now(UTC))
+        .where(SignIn.token_digest == digest_of(token), SignIn.expires_at > services().now())
     )
     return None if found is None else found.user
 
@@ -165,7 +165,7 @@ def safe_next(target: str | None) -> str | None:
 def new_api_key(name: str) -> tuple[ApiKey, str]:
     """A key for a partner and its secret text, which is shown once and kept nowhere."""
     secret = "hbr_" + secrets.token_urlsafe(32)
-    return ApiKey(name=name, digest=digest_of(secret), created_at=datetime.now(UTC)), secret
+    return ApiKey(name=name, digest=digest_of(secret), created_at=utc_now()), secret
 
 
 def bearer_key_required(view: Callable[P, R]) -> Callable[P, R]:

@@ -20,7 +20,9 @@ class Database:
     def __init__(self, app: Carboy) -> None:
         timeout = app.config["DATABASE_TIMEOUT"]
         url = database_url(app.config["DATABASE_URL"], app.instance_path)
-        options: dict[str, Any] = {"pool_timeout": timeout}
+        options: dict[str, Any] = {}
+        if url.database not in {None, "", ":memory:"}:  # SQLite in memory has no queue to wait in
+            options["pool_timeout"] = timeout
         if url.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": timeout}
         else:

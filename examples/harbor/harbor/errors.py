@@ -8,7 +8,12 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, ServiceUnavailable, UnprocessableEntity
+from werkzeug.exceptions import (
+    HTTPException,
+    SecurityError,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
 from werkzeug.wrappers import Response
 
 from carboy import Carboy, render_template, request
@@ -44,7 +49,7 @@ def wants_json() -> bool:
 
 
 def show_error(error: HTTPException) -> Response:
-    response: Any = error.get_response()  # keeps Allow, Retry-After, WWW-Authenticate
+    response = error.get_response()  # keeps Allow, Retry-After, WWW-Authenticate
     if response.status_code < 400:
         return response  # a redirect, such as the one that adds a slash
     if wants_json():
@@ -58,6 +63,10 @@ def show_error(error: HTTPException) -> Response:
             body["fields"] = error.fields
         response.data = json.dumps({"error": body}) + "\n"
         response.content_type = "application/json"
+    elif isinstance(error, SecurityError):
+        # A host that Harbor does not answer for: no page of its own, and no link to build.
+        response.data = "This is not a host name of Harbor's.\n"
+        response.content_type = "text/plain; charset=utf-8"
     else:
         response.data = render_template("error.html", error=error, request_id=request_id())
         response.content_type = "text/html; charset=utf-8"

@@ -14,11 +14,11 @@ from . import commands, csrf, display, errors, observability
 from .cache import Cache, MemoryCache, RedisCache, connect_redis
 from .config import Config, from_environment
 from .db import Database
-from .fleet import Services
 from .fleet_api import fleet_api
 from .fleet_web import fleet_web
 from .health import health
 from .limits import Limiter, MemoryLimiter, RedisLimiter
+from .services import Services
 
 
 class IMOConverter(BaseConverter):

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import cast
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 from werkzeug.exceptions import NotFound
 
-from carboy import current_app
-
-from .cache import Cache, Latest
+from .cache import Latest
 from .db import db_session, insert_or_skip
-from .limits import Limiter
 from .models import Position, Vessel
+from .services import services
 from .validation import Ping
-
-
-@dataclass(slots=True)
-class Services:
-    """What an application holds besides its database; tests put their own here."""
-
-    cache: Cache
-    limiter: Limiter
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-def services() -> Services:
-    return cast(Services, current_app.extensions["harbor.services"])
 
 
 @dataclass(frozen=True, slots=True)

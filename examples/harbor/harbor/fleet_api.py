@@ -10,7 +10,8 @@ from carboy import Blueprint, Response, after_this_request, current_app, g, json
 from carboy.typing import ResponseReturnValue
 
 from .auth import bearer_key_required, require_signature
-from .fleet import VesselStatus, fleet_status, record_ping, services
+from .fleet import VesselStatus, fleet_status, record_ping
+from .services import services
 from .validation import parse_ping
 
 fleet_api = Blueprint("fleet_api", __name__)

@@ -22,8 +22,9 @@ from carboy.typing import ResponseReturnValue
 
 from . import auth
 from .db import db_session
-from .fleet import VesselStatus, find_vessel, fleet_status, services, track_of, vessel_status
+from .fleet import VesselStatus, find_vessel, fleet_status, track_of, vessel_status
 from .models import Vessel
+from .services import services
 from .validation import parse_vessel_form
 
 fleet_web = Blueprint("fleet_web", __name__)

@@ -6,6 +6,8 @@ Harbor's own commands (`carboy --app harbor db upgrade`) hand their engine over.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from alembic import context
 from harbor import create_app
 from harbor.db import Database
@@ -21,7 +23,7 @@ def find_engine() -> Engine:
     return made.engine
 
 
-def render_item(kind: str, item: object, _context: object) -> str | bool:
+def render_item(_kind: str, item: object, _context: object) -> str | Literal[False]:
     """Writes Harbor's own column type as plain SQLAlchemy, so old migrations stay readable."""
     return "sa.DateTime(timezone=True)" if isinstance(item, UTCDateTime) else False
 
