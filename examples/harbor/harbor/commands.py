@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -155,42 +158,63 @@ def prune(keep_days: int) -> None:
 )
 @click.option("--rounds", type=click.IntRange(1), help="Stop after so many pings of each vessel.")
 @click.option("--speedup", default=SPEEDUP, type=click.FloatRange(1), show_default=True)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    help="Give up when Harbor has not answered for so many seconds; never by default.",
+)
 @with_appcontext
-def simulate(url: str, interval: float, rounds: int | None, speedup: float) -> None:
+def simulate(
+    url: str, interval: float, rounds: int | None, speedup: float, patience: float | None
+) -> None:
     """Sail twelve vessels along real sea routes, posting a signed ping of each per interval."""
     try:
         tracker = Tracker(url, current_app.config["TRACKER_SECRET"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--url") from None
-    stop = _stop_on_signal()
     connected: bool | None = None
+    last_answer = time.monotonic()
     finished = 0
-    while not stop.is_set() and finished != rounds:
-        try:
-            for voyage in VOYAGES:
-                if stop.is_set():
-                    break
-                moment = datetime.now(UTC)
-                tracker.send(voyage.imo, voyage.place_at(moment, speedup), moment)
-        except PingRefused as error:
-            raise click.ClickException(str(error)) from None
-        except OSError as error:
-            if connected is not False:
-                click.echo(f"No answer from {url} ({error}); trying again …", err=True)
-            connected = False
-        else:
-            if not connected:
-                click.echo(f"{len(VOYAGES)} vessels report to {url}.", err=True)
-            connected = True
-            finished += 1
-        if finished != rounds:
-            stop.wait(interval)
+    with _stop_on_signal() as stop:
+        while not stop.is_set() and finished != rounds:
+            try:
+                _send_round(tracker, speedup, stop)
+            except PingRefused as error:
+                raise click.ClickException(str(error)) from None
+            except OSError as error:
+                if patience is not None and time.monotonic() - last_answer >= patience:
+                    raise click.ClickException(f"No answer from {url} ({error}).") from None
+                if connected is not False:
+                    click.echo(f"No answer from {url} ({error}); trying again …", err=True)
+                connected = False
+            else:
+                if not connected:
+                    click.echo(f"{len(VOYAGES)} vessels report to {url}.", err=True)
+                connected = True
+                last_answer = time.monotonic()
+                finished += 1
+            if finished != rounds:
+                stop.wait(interval)
 
 
-def _stop_on_signal() -> threading.Event:
+def _send_round(tracker: Tracker, speedup: float, stop: threading.Event) -> None:
+    for voyage in VOYAGES:
+        if stop.is_set():
+            return
+        moment = datetime.now(UTC)
+        tracker.send(voyage.imo, voyage.place_at(moment, speedup), moment)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set, so that a round ends between two pings."""
     stop = threading.Event()
+    before = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-    return stop
+            before[number] = signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

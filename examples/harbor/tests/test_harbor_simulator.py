@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -135,7 +136,9 @@ def test_simulate_posts_signed_pings_of_every_vessel(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # never asked for loopback
     app.extensions["harbor.services"].now = simulator_now
     invoke(app, "seed")
-    done = invoke(app, "simulate", "--url", address, "--rounds", "2", "--interval", "0.1")
+    done = invoke(
+        app, "simulate", "--url", address, "--rounds", "2", "--interval", "0.1", "--patience", "5"
+    )
     assert done.exit_code == 0, done.output
     assert f"12 vessels report to {address}." in done.output
     assert len(positions(engine)) == 24
@@ -161,7 +164,7 @@ def test_simulate_explains_why_it_is_refused(
         monkeypatch.setattr(
             "harbor.simulator.signature_of", lambda body, _: auth.signature_of(body, "wrong")
         )
-    done = invoke(app, "simulate", "--url", address, "--rounds", "1")
+    done = invoke(app, "simulate", "--url", address, "--rounds", "1", "--patience", "5")
     assert done.exit_code == 1
     assert explanation in done.output
 
@@ -184,6 +187,23 @@ def test_simulate_waits_for_a_harbor_that_is_away(app: Carboy, monkeypatch: Any)
     assert done.exit_code == 0
     assert done.output.count("trying again") == 1
     assert "12 vessels report" in done.output
+
+
+def test_simulate_gives_up_when_told_to(app: Carboy, monkeypatch: Any):
+    def send(*_args: Any) -> bool:
+        raise OSError("refused")
+
+    monkeypatch.setattr("harbor.simulator.Tracker.send", send)
+    done = invoke(app, "simulate", "--patience", "0")
+    assert done.exit_code == 1
+    assert "No answer from http://127.0.0.1:8000 (refused)." in done.output
+
+
+def test_simulate_leaves_signal_handlers_as_they_were(app: Carboy, monkeypatch: Any):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr("harbor.simulator.Tracker.send", lambda *_: True)
+    assert invoke(app, "simulate", "--rounds", "1").exit_code == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_simulate_refuses_a_wrong_address(app: Carboy):
