@@ -1,7 +1,8 @@
 """Harbor with twelve ships under way, in one command: `python examples/harbor/demo.py`.
 
 Makes a fresh SQLite database beside this file, starts Harbor and the simulator, prints where to
-look and how to sign in.  Ctrl-C or SIGTERM stops all of it.  PORT chooses another port than 8000.
+look and how to sign in.  Ctrl-C or SIGTERM stops all of it.  PORT chooses another port than 8000,
+HARBOR_DEMO_FOLDER another place for the database and the log than `instance` beside this file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from types import FrameType
 from typing import BinaryIO
 
 HERE = Path(__file__).resolve().parent
-INSTANCE = HERE / "instance"
+INSTANCE = Path(os.environ.get("HARBOR_DEMO_FOLDER") or HERE / "instance").resolve()
 DATABASE = INSTANCE / "demo.sqlite3"
 LOG = INSTANCE / "demo.log"
 HOST = "127.0.0.1"
@@ -178,7 +179,7 @@ def banner(address: str) -> str:
 
     Map       {address}/fleet/map
     Sign in   {USER} / {PASSWORD}
-    Log       {LOG.relative_to(HERE.parent.parent)}
+    Log       {LOG}
 
   Ctrl-C stops it.
 """

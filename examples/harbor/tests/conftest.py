@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ for folder in Path(__file__).resolve().parents[:2]:
 
 from harbor import auth, create_app
 from harbor.config import TestingConfig
-from harbor.models import Base, User, Vessel
-from harbor_helpers import IMO, PASSWORD, Clock, sign_in
+from harbor.models import Base, SignIn, User, Vessel
+from harbor_helpers import IMO, PASSWORD, Clock
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from carboy import Carboy
@@ -70,20 +72,34 @@ def client(app: Carboy) -> FlaskClient:
     return app.test_client()
 
 
+@lru_cache
+def hash_of_password() -> str:
+    return auth.hash_password(PASSWORD)  # slow by design, so once is enough
+
+
 @pytest.fixture
 def user(app: Carboy) -> str:
     """The name of a dispatcher who can sign in with PASSWORD."""
     with app.app_context():
         session = app.extensions["harbor.database"].session
-        session.add(User(name="Ada", password_hash=auth.hash_password(PASSWORD)))
+        session.add(User(name="Ada", password_hash=hash_of_password()))
         session.commit()
     return "Ada"
 
 
 @pytest.fixture
-def dispatcher(client: FlaskClient, user: str) -> FlaskClient:
-    """A client that is signed in."""
-    assert sign_in(client, user).status_code == 303
+def dispatcher(app: Carboy, client: FlaskClient, user: str, clock: Clock) -> FlaskClient:
+    """A client that is signed in, as `auth.sign_in` leaves it, without the cost of hashing."""
+    with app.app_context():
+        session = app.extensions["harbor.database"].session
+        (found,) = session.scalars(select(User))
+        expires_at = clock.now() + app.permanent_session_lifetime
+        token = auth.digest_of("a token")
+        session.add(SignIn(token_digest=token, user_id=found.id, expires_at=expires_at))
+        session.commit()
+    with client.session_transaction() as cookie:
+        cookie.permanent = True
+        cookie["sign_in"] = "a token"
     return client
 
 

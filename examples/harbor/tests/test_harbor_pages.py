@@ -244,3 +244,13 @@ def test_a_form_beyond_the_limit_gets_413(dispatcher: FlaskClient):
 def test_a_head_request_has_no_body(dispatcher: FlaskClient):
     answer = dispatcher.head("/fleet/map")
     assert (answer.status_code, answer.data) == (200, b"")
+
+
+def test_leaflet_and_the_base_layer_come_with_harbor_and_their_licences(client: FlaskClient):
+    for path in ("vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "data/land.json"):
+        with client.get(f"/static/{path}") as answer:
+            assert answer.status_code == 200
+            assert answer.content_length
+    for path in ("vendor/leaflet/LICENSE", "data/SOURCE.md"):
+        with client.get(f"/static/{path}") as answer:
+            assert answer.status_code == 200
