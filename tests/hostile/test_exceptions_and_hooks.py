@@ -14,6 +14,7 @@ import carboy
 from carboy import (
     Blueprint,
     Carboy,
+    Request,
     Response,
     abort,
     after_this_request,
@@ -378,6 +379,63 @@ def _(app: Carboy) -> None:
 @place("serialising the session")
 def _(app: Carboy) -> None:
     app.add_url_rule("/place", "place", lambda: session.__setitem__("x", object()) or "")
+
+
+@place("request class")
+def _(app: Carboy) -> None:
+    class Broken(Request):
+        @property
+        def args(self) -> Any:
+            return boom()
+
+    app.request_class = Broken
+    app.add_url_rule("/place", "place", lambda: request.args["x"])
+
+
+@place("url build error handler")
+def _(app: Carboy) -> None:
+    app.url_build_error_handlers.append(boom)
+    app.add_url_rule("/place", "place", lambda: url_for("unknown"))
+
+
+@place("ensure_sync")
+def _(app: Carboy) -> None:
+    real = app.ensure_sync
+    app.ensure_sync = lambda f: boom if getattr(f, "__name__", "") == "marked" else real(f)
+
+    @app.get("/place")
+    def marked() -> str:
+        return ""
+
+
+@place("dispatch_request")
+def _(app: Carboy) -> None:
+    real = app.dispatch_request
+    app.dispatch_request = lambda: boom() if request.path == "/place" else real()
+
+
+@place("preprocess_request")
+def _(app: Carboy) -> None:
+    real = app.preprocess_request
+    app.preprocess_request = lambda: boom() if request.path == "/place" else real()
+
+
+@place("process_response")
+def _(app: Carboy) -> None:
+    real = app.process_response
+    app.process_response = lambda r: boom() if request.path == "/place" else real(r)
+
+
+@place("finalize_request")
+def _(app: Carboy) -> None:
+    real = app.finalize_request
+
+    def broken(rv: Any, from_error_handler: bool = False) -> Any:
+        if request.path == "/place" and not from_error_handler:
+            boom()
+        return real(rv, from_error_handler=from_error_handler)
+
+    app.finalize_request = broken
 
 
 @place("create_url_adapter", beyond=True)

@@ -207,6 +207,96 @@ def test_stream_with_context_tears_down_once_after_the_stream(
     assert not has_request_context() and not has_app_context()
 
 
+def in_thread(function: Callable[[], Any]) -> Any:
+    """Run `function` in a thread of its own, which must end without any context."""
+    box: list[Any] = []
+
+    def work() -> None:
+        try:
+            box.append(function())
+        except BaseException as error:
+            box.append(error)
+        box.append(has_request_context() or has_app_context())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert box[1] is False, "a context was left on the thread"
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    return box[0]
+
+
+@pytest.mark.beyond
+@pytest.mark.parametrize("finish", [True, False])
+def test_a_stream_may_move_from_thread_to_thread(app: Carboy, finish: bool) -> None:
+    """HOSTILE-194: a server may begin, read and close a stream on different threads."""
+    log: list[Any] = []
+    app.teardown_request(lambda error: log.append(("teardown", request.path, error)))
+
+    @app.get("/x")
+    def view() -> Any:
+        g.value = "kept"
+
+        def chunks() -> Iterator[str]:
+            for number in range(3):
+                yield f"{number}{g.value}{request.path};"
+
+        return stream_with_context(chunks())
+
+    iterable, _ = in_thread(lambda: begin(app, "/x"))
+    iterator = iter(iterable)
+    got = [in_thread(lambda: next(iterator)) for _ in range(3 if finish else 1)]
+    if finish:
+        with pytest.raises(StopIteration):
+            in_thread(lambda: next(iterator))
+    in_thread(lambda: close(iterable))
+    assert b"".join(got) == b"0kept/x;1kept/x;2kept/x;"[: 8 * len(got)]
+    assert log == [("teardown", "/x", None)]
+
+
+@pytest.mark.beyond
+def test_a_stream_that_nobody_closes_is_torn_down_when_it_is_freed(app: Carboy) -> None:
+    """HOSTILE-193, HOSTILE-194: a server that forgets close() does not keep the context alive."""
+    stream = Stream()
+    log: list[str] = []
+    app.teardown_request(lambda error: log.append("teardown"))
+    app.add_url_rule("/", "index", lambda: stream_with_context(stream()))
+    iterable, _ = begin(app)
+    iterator = iter(iterable)
+    assert next(iterator) == b"0;"
+    del iterable, iterator
+    gc.collect()
+    assert stream.closed == 1
+    assert log == ["teardown"]
+    assert not has_app_context()
+
+
+@pytest.mark.beyond
+def test_nested_streams_keep_their_own_requests(app: Carboy) -> None:
+    """HOSTILE-201: a stream that reads another application's stream restores its own context."""
+    inner = Carboy("inner")
+
+    @inner.get("/inner")
+    def inner_view() -> Any:
+        return stream_with_context(f"{request.path}{n}" for n in range(2))
+
+    @app.get("/outer")
+    def outer() -> Any:
+        def chunks() -> Iterator[str]:
+            iterable, _ = begin(inner, "/inner")
+            for chunk in iterable:
+                yield f"{chunk.decode()} in {request.path} of {current_app.name};"
+            close(iterable)
+            yield request.path
+
+        return stream_with_context(chunks())
+
+    assert run(app, "/outer") == (
+        b"/inner0 in /outer of test_app;/inner1 in /outer of test_app;/outer"
+    )
+
+
 @pytest.mark.beyond
 def test_all_close_callbacks_run_when_one_raises(app: Carboy) -> None:
     """HOSTILE-195: a failing call_on_close callback does not stop the others."""
