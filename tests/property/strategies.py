@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -241,13 +242,47 @@ def map_options(draw: st.DrawFn, ordinary: bool = False) -> dict[str, Any]:
     return options
 
 
+#: Values that one of the texts of the same converter below stands for.
+FITTING_VALUES: dict[str, tuple[Any, ...]] = {
+    "v": ("a", "users"),
+    "int": (42, 7),
+    "float": (1.5,),
+    "path": ("a", "a/b"),
+    "uuid": (uuid.UUID(UUID_TEXT),),
+    "upper": ("a", "abc"),
+}
+
+
 @st.composite
-def url_maps(draw: st.DrawFn, ordinary: bool = False, max_size: int = 7) -> Map:
+def rivals(draw: st.DrawFn, spec: RuleSpec) -> RuleSpec:
+    """A rule for many of the same paths: other converters, or a fixed text, for the variables.
+
+    Or one that leaves the last variable out and has a default for it.
+    """
+    path = spec.path
+    shorter = re.fullmatch(r"(.*/)<(?:(\w+)[^>]*:)?(v\d)>/?", path)
+    if shorter and draw(st.booleans()):
+        value = draw(st.sampled_from(FITTING_VALUES.get(shorter[2] or "v", ("a",))))
+        return RuleSpec(shorter[1], {**spec.options, "defaults": {shorter[3]: value}})
+    for variable in re.findall("<[^>]*>", path):
+        name = variable.strip("<>").split(":")[-1]
+        other = draw(st.sampled_from((f"<{name}>", f"<int:{name}>", f"<path:{name}>", "a", "42")))
+        if draw(st.booleans()):
+            other = f"<{draw(st.sampled_from(CONVERTERS))}{name}>"
+        path = path.replace(variable, other)
+    endpoint = draw(st.sampled_from((spec.options["endpoint"], "rival")))
+    return RuleSpec(path, {**spec.options, "endpoint": endpoint})
+
+
+@st.composite
+def url_maps(draw: st.DrawFn, ordinary: bool = False, max_size: int = 5) -> Map:
     """A map with some rules that compete for the same paths."""
     url_map = Map(**draw(map_options(ordinary)))
     specs = draw(st.lists(rule_specs(ordinary), min_size=1, max_size=max_size))
     for spec in specs:
         add_rule(url_map, spec)
+        if draw(st.booleans()):
+            add_rule(url_map, draw(rivals(spec)))
     if draw(st.integers(0, 4)) == 0:
         add_rule(url_map, specs[0])
     return url_map

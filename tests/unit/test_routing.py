@@ -27,6 +27,12 @@ def built(builder: UrlBuilder, endpoint: str, method: str | None = None, **value
     return builder.build(endpoint, values, method, "GET", "")
 
 
+class Maybe(BaseConverter):
+    """Takes an empty text too."""
+
+    regex = "[a-z]*"
+
+
 class TestMatching:
     def test_a_static_rule_gives_no_arguments(self) -> None:
         assert matched(Router(Map([rule("/about", "about")])), "/about") == ("about", {})
@@ -149,6 +155,32 @@ class TestMatching:
         assert matched(router, "/1") is None
         url_map.redirect_defaults = False
         assert matched(router, "/1") == ("all", {"page": 1})
+
+    def test_an_empty_text_for_a_variable_goes_before_a_slash_left_over(self) -> None:
+        url_map = Map(
+            [rule("/a", "a", strict_slashes=False), rule("/a/<maybe:v>", "maybe")],
+            converters={"maybe": Maybe},
+        )
+        assert matched(Router(url_map), "/a/") == ("maybe", {"v": ""})
+
+    def test_no_path_is_not_taken_for_the_path_of_one_slash(self) -> None:
+        url_map = Map([rule("/<maybe:v>"), rule("/<maybe:v>/x")], converters={"maybe": Maybe})
+        router = Router(url_map)
+        assert matched(router, "/") == ("e", {"v": ""})
+        assert [matched(router, path) for path in ("", "//", "//x")] == [None] * 3
+
+    def test_two_slashes_in_front_are_left_to_werkzeug(self) -> None:
+        router = Router(Map([rule("/"), rule("//x"), rule("//<int:n>")], merge_slashes=False))
+        assert matched(router, "/") == ("e", {})
+        assert [matched(router, path) for path in ("//x", "//7")] == [None] * 2
+
+    def test_a_rule_with_a_slash_goes_before_one_that_is_not_strict_about_it(self) -> None:
+        url_map = Map(
+            [rule("/a", "leaf", strict_slashes=False), rule("/a/", "branch", methods=["POST"])]
+        )
+        router = Router(url_map)
+        assert matched(router, "/a/", "POST")[0] == "branch"
+        assert matched(router, "/a/", "GET")[0] == "leaf"
 
     def test_a_domain_has_rules_of_its_own(self) -> None:
         url_map = Map([rule("/", "home"), Subdomain("api", [rule("/", "api")])])
