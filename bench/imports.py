@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 from bench.spread import Spread, ratios, spread
 
-CODE = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+CODE = "import time; t = time.{0}(); import {1}; print(time.{0}() - t)"
 MODULES = ("carboy", "flask")
 
 
@@ -24,5 +25,6 @@ def measure(rounds: int) -> tuple[dict[str, Spread], Spread]:
 
 
 def _import_once(name: str) -> float:
-    command = [sys.executable, "-c", CODE.format(name)]
+    clock = "process_time" if os.environ.get("BENCH_CLOCK") == "cpu" else "perf_counter"
+    command = [sys.executable, "-c", CODE.format(clock, name)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -22,17 +22,20 @@ INTRODUCTION = """\
 
 `make bench` writes this page. Each framework runs in a process of its own and is called as a WSGI
 application, without a server; rounds are interleaved, and the answers are compared before anything is
-timed. Times are microseconds per request (medians over the rounds). A ratio is taken round by round; its
-median stands before the quartiles. *Floor* is a bare WSGI callable that repeats the finished answer.
+timed. Times are microseconds per request (in each round the best of four bursts of ten milliseconds, then
+the median over the rounds). A ratio is taken round by round; its median stands before the quartiles. *Floor* is a bare WSGI callable that repeats the finished answer.
 *Library* is what the library under the framework costs alone (Werkzeug's form parser, ItsDangerous,
 Jinja, `json`, Werkzeug's `send_file`). The last column says whether the goal of the row is met.
 """
 
 
 def page(
-    results: dict[str, Times], imports: tuple[dict[str, Spread], Spread] | None, rounds: int
+    results: dict[str, Times],
+    imports: tuple[dict[str, Spread], Spread] | None,
+    rounds: int,
+    clock: str,
 ) -> str:
-    lines = [INTRODUCTION, *_facts(rounds), ""]
+    lines = [INTRODUCTION, *_facts(rounds, clock), ""]
     lines.append("| request | Carboy | Flask | Falcon | floor | library | Carboy : Flask |")
     lines[-1] += " Carboy : Falcon | Carboy : library | goal |"
     lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|")
@@ -57,9 +60,9 @@ def page(
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _facts(rounds: int) -> list[str]:
+def _facts(rounds: int, clock: str) -> list[str]:
     return [
-        f"- date: {datetime.date.today().isoformat()}; {rounds} rounds",
+        f"- date: {datetime.date.today().isoformat()}; {rounds} rounds, {clock} time",
         f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()}",
         f"- versions: Python {platform.python_version()}, "
         + ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
