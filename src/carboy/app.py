@@ -27,7 +27,7 @@ from .errors import setup_finished
 from .files import StaticFiles
 from .gateways.wsgi import respond
 from .globals import _cv, _get_request_context, g, request_ctx
-from .helpers import get_debug_flag
+from .helpers import _default_template_ctx_processor, get_debug_flag
 from .hosts import check_trusted, is_below
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger, printable
@@ -214,7 +214,7 @@ class Carboy(StaticFiles, Scaffold):
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
         self._got_first_request = False
-        self.template_context_processors[None].append(_template_defaults)
+        self.template_context_processors[None].append(_default_template_ctx_processor)
         if self.has_static_folder:
             self._add_static_route(static_host, host_matching)
 
@@ -890,13 +890,6 @@ class Carboy(StaticFiles, Scaffold):
     ) -> cabc.Iterable[bytes]:
         """What a WSGI server calls: :attr:`wsgi_app` with the middleware around it."""
         return self.wsgi_app(environ, start_response)
-
-
-def _template_defaults() -> dict[str, t.Any]:
-    """The context processor that each application has: ``g``, ``request``, ``session``."""
-    from .templating import _default_template_ctx_processor
-
-    return _default_template_ctx_processor()
 
 
 remember_originals(Carboy)

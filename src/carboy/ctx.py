@@ -313,6 +313,8 @@ class RequestContext(AppContext):
             self._rule, self._view_args = found
             request.url_rule, request.view_args = found
         except HTTPException as error:
+            # What the matcher raised inside knows this frame, and so would keep the context.
+            error.__context__ = None
             request.routing_exception = self._routing_exception = error
 
     def _match(self) -> None:
