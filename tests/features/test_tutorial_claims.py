@@ -447,8 +447,9 @@ def test_redirect_ignores_its_response_argument_while_an_app_is_active(app: Carb
     assert type(redirect("/x", Response=Own)) is Own
 
 
-@pytest.mark.beyond
-@pytest.mark.parametrize("load", [tomllib.load, tomllib.loads])
+@pytest.mark.parametrize(
+    "load", [tomllib.load, pytest.param(tomllib.loads, marks=pytest.mark.beyond)]
+)
 def test_toml_files_load_with_load_and_loads(
     app: Carboy, tmp_path: pathlib.Path, load: Any
 ) -> None:

@@ -341,7 +341,7 @@ def _(app: Carboy) -> None:
     app.add_url_rule("/place", "place", lambda: stream_with_context(generator_failing_at_close()))
 
 
-@place("call_on_close", beyond=True)
+@place("call_on_close")
 def _(app: Carboy) -> None:
     def view() -> Response:
         response = Response("x")
@@ -438,7 +438,7 @@ def _(app: Carboy) -> None:
     app.finalize_request = broken
 
 
-@place("create_url_adapter", beyond=True)
+@place("create_url_adapter")
 def _(app: Carboy) -> None:
     real = app.create_url_adapter
 
@@ -469,10 +469,10 @@ with_signal("before_render_template", lambda: render_template_string("x"))
 with_signal("template_rendered", lambda: render_template_string("x"))
 with_signal("message_flashed", lambda: flash("x") or "")
 with_signal("got_request_exception", lambda: 1 / 0)
-with_signal("request_tearing_down", lambda: "", beyond=True)
-with_signal("appcontext_tearing_down", lambda: "", beyond=True)
+with_signal("request_tearing_down", lambda: "")
+with_signal("appcontext_tearing_down", lambda: "")
 with_signal("appcontext_pushed", lambda: "", beyond=True)
-with_signal("appcontext_popped", lambda: "", beyond=True)
+with_signal("appcontext_popped", lambda: "")
 
 MODES: dict[str, dict[str, Any]] = {
     "production": {},
@@ -550,6 +550,7 @@ LATE = (
     "popped",
     "appcontext_pushed",
 )
+# Where the exception leaves a Flask application even in production.
 FAILING_HANDLERS = ("500 handler", "handler for Exception", "got_request_exception")
 
 
@@ -559,7 +560,9 @@ FAILING_HANDLERS = ("500 handler", "handler for Exception", "got_request_excepti
         pytest.param(
             name,
             marks=[pytest.mark.beyond]
-            if name in BEYOND or any(part in name for part in FAILING_HANDLERS)
+            if name in BEYOND
+            or name == "create_url_adapter"
+            or any(part in name for part in FAILING_HANDLERS)
             else [],
         )
         for name in PLACES

