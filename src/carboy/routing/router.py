@@ -87,9 +87,13 @@ class Router:
             state = url_map._matcher._root.static.get(domain)
             if state is None:
                 return None
-            # Werkzeug sorts its states in place under this lock.
-            with url_map._remap_lock:
-                tree = Tree(url_map, state)
+            try:
+                # Werkzeug sorts its states in place under this lock.
+                with url_map._remap_lock:
+                    tree = Tree(url_map, state)
+            except RuntimeError:
+                # A dictionary has grown under our eyes: the next match tries again.
+                return None
             if domain:
                 self._trees[domain] = tree
             else:

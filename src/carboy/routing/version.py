@@ -30,6 +30,9 @@ UNREAD = Version()
 
 _naming = Lock()
 
+# Each new attempt means that a rule was added in just that moment; this many mean another fault.
+_MAX_ATTEMPTS = 1000
+
 
 def current_version(url_map: Map) -> Version:
     """Bring Werkzeug's own tables up to date and return the version of the map.
@@ -39,13 +42,16 @@ def current_version(url_map: Map) -> Version:
     away again.
     """
     holder: Any = url_map
+    attempts = 0
     with _naming:
         while not isinstance(holder._remap, Version):
             known = _count_rules(url_map)
             # Sort even if nobody asked: an ``add`` in another thread may have stored its rule and not
             # set the mark yet.
             holder._remap = True
-            url_map.update()
+            if not _sort(url_map, patient=attempts < _MAX_ATTEMPTS):
+                attempts += 1
+                continue
             version = Version()
             holder._remap = version
             # An ``add`` that ended between the two lines above has lost its mark to ours.
@@ -54,6 +60,18 @@ def current_version(url_map: Map) -> Version:
             holder._remap = True
         found: Version = holder._remap
         return found
+
+
+def _sort(url_map: Map, patient: bool) -> bool:
+    """Have Werkzeug sort the map; false if it has to be tried again."""
+    try:
+        url_map.update()
+    except RuntimeError:
+        # Werkzeug walks through dictionaries that an ``add`` in another thread makes larger.
+        if not patient:
+            raise
+        return False
+    return True
 
 
 def is_plain(url_map: Map) -> bool:
