@@ -50,6 +50,7 @@ class TestMatching:
             ("/u/<any(a, b):name>", "/u/b", "b"),
             ("/u/<string(length=2):name>", "/u/xy", "xy"),
             ("/u/v<int:name>.txt", "/u/v3.txt", 3),
+            ("/u/<int:name>(x)", "/u/3(x)", 3),
         ],
     )
     def test_a_converter_makes_the_value(self, pattern: str, path: str, value: Any) -> None:
@@ -249,6 +250,7 @@ class TestChanges:
 
     def test_an_added_rule_is_seen_though_werkzeug_has_sorted_it_in_already(self) -> None:
         url_map = Map([rule("/<name>", "any")])
+        url_map.update()
         router, builder = Router(url_map), UrlBuilder(url_map)
         matched(router, "/a"), built(builder, "a")
         url_map.add(rule("/a", "a"))
