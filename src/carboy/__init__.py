@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys as _sys
 import typing as t
 
-from . import json as json
+from .importing import import_lightly as _import_lightly
+
+_import_lightly("werkzeug")
+
+from . import json as json  # noqa: E402
 from .app import Carboy as Carboy
 from .app import Flask as Flask
 from .blueprints import Blueprint as Blueprint

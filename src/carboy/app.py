@@ -26,7 +26,7 @@ from .descriptors import lazy
 from .errors import setup_finished
 from .files import StaticFiles
 from .gateways.wsgi import respond
-from .globals import _cv, _get_request_context, g, request_ctx
+from .globals import _cv, _get_request_context, g
 from .helpers import _default_template_ctx_processor, get_debug_flag
 from .hosts import check_trusted, is_below
 from .json.provider import DefaultJSONProvider, JSONProvider
@@ -800,8 +800,12 @@ class Carboy(StaticFiles, Scaffold):
 
     def make_default_options_response(self) -> Response:
         """The automatic answer to OPTIONS: an empty response with ``Allow``."""
+        ctx = _get_request_context()
+        adapter = ctx.url_adapter
+        if adapter is None:  # its host was refused
+            self.raise_routing_exception(ctx.request)
         response = self.response_class()
-        response.allow.update(t.cast(MapAdapter, request_ctx.url_adapter).allowed_methods())
+        response.allow.update(adapter.allowed_methods())
         return response
 
     def preprocess_request(self) -> ct.ResponseReturnValue | None:
