@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -62,8 +63,16 @@ def get(url: str) -> str:
 
 
 def children_of(pid: int) -> set[int]:
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [line.split() for line in listed.stdout.splitlines()]
+    """From /proc where there is one, since small systems have no `ps`."""
+    if Path("/proc/self/stat").exists():
+        pairs = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # a process that has just ended
+                # "pid (name) state parent …"; a name may hold spaces and brackets.
+                pairs.append((path.parent.name, path.read_text().rpartition(")")[2].split()[1]))
+    else:
+        listing = subprocess.check_output(["ps", "-eo", "pid=,ppid="], text=True)
+        pairs = [(line.split()[0], line.split()[1]) for line in listing.splitlines()]
     return {int(child) for child, parent in pairs if int(parent) == pid}
 
 
