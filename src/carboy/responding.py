@@ -97,7 +97,7 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
         # much. Bench case "404".
         if (page := error_page(rv)) is not None:
             return cls(page, rv.code, mimetype="text/html")
-        return cls(rv.get_body(environ), rv.code, Headers(rv.get_headers(environ)))
+        return cls(rv.get_body(environ), rv.code, rv.get_headers(environ))
     if not isinstance(rv, ResponseBase) and not callable(rv):
         raise TypeError(BAD_TYPE.format(kind=type(rv).__name__))
     try:

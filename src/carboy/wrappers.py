@@ -7,17 +7,13 @@ first used, and a :class:`Response` writes plain replies without the general hea
 
 from __future__ import annotations
 
+import re
 import typing as t
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
-from werkzeug.datastructures import (
-    Authorization,
-    EnvironHeaders,
-    Headers,
-    IfRange,
-    ImmutableMultiDict,
-)
+from werkzeug.datastructures import Authorization, EnvironHeaders, IfRange, ImmutableMultiDict
+from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import parse_date, parse_if_range_header
 from werkzeug.sansio.http import parse_cookie
@@ -32,6 +28,7 @@ from .descriptors import lazy
 from .errors import FirstError
 from .formparsing import FormParser
 from .globals import _cv
+from .headers import Headers, check_cookie, check_pairs, status_of, value_of
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -162,7 +159,7 @@ class Request(RequestBase):
         def authorization(self) -> Authorization | None:
             try:
                 return Authorization.from_header(self.environ.get("HTTP_AUTHORIZATION"))
-            except UnicodeError:  # credentials outside ASCII are none (RFC 7617 section 2)
+            except ValueError:  # no Base64: no credentials (RFC 7617 section 2)
                 return None
 
         @lazy
@@ -379,7 +376,14 @@ def encode(text: str) -> bytes:
         return text.encode(errors="replace")
 
 
-content_type_of = lru_cache(maxsize=128)(get_content_type)
+@lru_cache(maxsize=128)
+def content_type_of(mimetype: str, charset: str) -> str:
+    """The Content-Type of a media type: text has the charset in it. ValueError for a bad one."""
+    return value_of("Content-Type", get_content_type(mimetype, charset))
+
+
+#: ``bytes=-500``: the last so many bytes.
+_SUFFIX = re.compile(r"\s*bytes\s*=\s*-0*([1-9][0-9]*)\s*", re.ASCII)
 
 
 class Response(ResponseBase):
@@ -405,29 +409,90 @@ class Response(ResponseBase):
         content_type: str | None = None,
         direct_passthrough: bool = False,
     ) -> None:
-        if headers is not None or content_type is not None:
-            super().__init__(response, status, headers, mimetype, content_type, direct_passthrough)
-            return
-        # The common case, without the general one's checks: a body and a media type.
-        listed: list[tuple[str, str]] = []
-        if (mimetype := mimetype or self.default_mimetype) is not None:
-            listed.append(("Content-Type", content_type_of(mimetype, "utf-8")))
-        if response is None:
-            self.response = []
-        elif isinstance(response, str | bytes | bytearray):
-            body = encode(response) if isinstance(response, str) else bytes(response)
-            listed.append(("Content-Length", str(len(body))))
-            self.response = [body]
+        if not headers and not isinstance(headers, HeadersBase):
+            made: HeadersBase = Headers.__new__(Headers)
+            made._list = []
         else:
-            self.response = response
-        self.headers = made = Headers.__new__(Headers)
-        made._list = listed
+            made = headers if isinstance(headers, HeadersBase) else Headers(headers)
+        if content_type is None:
+            if mimetype is None and (not headers or "content-type" not in made):
+                mimetype = self.default_mimetype
+            if mimetype is not None:
+                content_type = content_type_of(mimetype, "utf-8")
+                if not headers:
+                    made._list.append(("Content-Type", content_type))
+                else:
+                    made["Content-Type"] = content_type
+        else:
+            made["Content-Type"] = content_type
+        self.headers = made
         if status is None and self.default_status == 200:
             self._status, self._status_code = "200 OK", 200
         else:
             self.status = self.default_status if status is None else status
         self.direct_passthrough = direct_passthrough
         self._on_close = []
+        if response is None:
+            self.response = []
+        elif not isinstance(response, str | bytes | bytearray):
+            self.response = response
+        elif type(self) is Response and not headers:
+            body = encode(response) if isinstance(response, str) else bytes(response)
+            made._list.append(("Content-Length", str(len(body))))
+            self.response = [body]
+        else:
+            self.set_data(t.cast("str | bytes", response))
+
+    def _clean_status(self, value: t.Any) -> tuple[str, int]:
+        return status_of(value)
+
+    @classmethod
+    def force_type(
+        cls, response: ResponseBase, environ: WSGIEnvironment | None = None
+    ) -> ResponseBase:
+        """Make a response of this class of another one, in place, or of a WSGI application.
+
+        Raises ValueError for a status or headers that this class would not have taken.
+        """
+        foreign = not isinstance(response, Response)
+        made = super().force_type(response, environ)
+        if foreign:
+            made.status = made._status
+            if type(made.headers) is HeadersBase:
+                made.headers = Headers(made.headers)
+        return made
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: timedelta | int | None = None,
+        expires: str | datetime | int | float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Set a cookie; ``max_age`` is in seconds, and ``expires`` a time.
+
+        The value is quoted as needed. Raises ValueError for a name, a domain or a ``samesite``
+        that a cookie cannot have.
+        """
+        check_cookie(key, domain)
+        super().set_cookie(
+            key,
+            value,
+            max_age,
+            expires,
+            path,
+            domain,
+            secure,
+            httponly,
+            samesite,
+            partitioned,
+        )
 
     def set_data(self, value: str | bytes) -> None:
         """Replace the body; text is encoded as UTF-8. Sets Content-Length."""
@@ -441,7 +506,8 @@ class Response(ResponseBase):
     ) -> t.Self:
         """Answer a conditional or a range request, with 304, 206 or 416, as Werkzeug's does.
 
-        A date that no calendar has is no condition (RFC 9110 section 13.1.3).
+        A date that no calendar has is no condition (RFC 9110 section 13.1.3), and a suffix range
+        longer than the body is all of it (section 14.1.2).
         """
         environ: t.Any = getattr(request_or_environ, "environ", request_or_environ)
         unusable = [
@@ -449,8 +515,20 @@ class Response(ResponseBase):
         ]
         if unusable:
             environ = {name: environ[name] for name in environ if name not in unusable}
+        wanted = environ.get("HTTP_RANGE")
+        if wanted and complete_length and (suffix := _SUFFIX.fullmatch(wanted)):
+            digits = suffix[1]
+            if len(digits) > 18 or int(digits) > complete_length:
+                environ = {**environ, "HTTP_RANGE": f"bytes=-{complete_length}"}
         super().make_conditional(environ, accept_ranges, complete_length)
         return self
+
+    def _wrap_range_response(self, start: int, length: int) -> None:
+        narrow = getattr(self.response, "narrow", None)
+        if narrow is None:
+            super()._wrap_range_response(start, length)
+        else:
+            narrow(start, length)
 
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
@@ -465,10 +543,11 @@ class Response(ResponseBase):
         self, environ: WSGIEnvironment
     ) -> tuple[t.Iterable[bytes], str, list[tuple[str, str]]]:
         """The body's iterable, the status line and the header list for ``environ``."""
+        if type(self.headers) is not Headers:
+            self._check_headers()
         cls = type(self)
         if (
-            not self.direct_passthrough
-            and self._status_code >= 200
+            self._status_code >= 200
             and self._status_code not in (204, 304)
             and cls.get_wsgi_headers is ResponseBase.get_wsgi_headers
             and cls.get_app_iter is ResponseBase.get_app_iter
@@ -482,7 +561,9 @@ class Response(ResponseBase):
                         listed,
                     )
                 if environ["REQUEST_METHOD"] != "HEAD":
-                    return _Closing(self), self._status, listed
+                    if not self.direct_passthrough or self._on_close:
+                        return _Closing(self), self._status, listed
+                    return self.response, self._status, listed  # type: ignore[return-value]
         return super().get_wsgi_response(environ)
 
     def close(self) -> None:
@@ -496,6 +577,14 @@ class Response(ResponseBase):
                 with errors:
                     function()
         errors.reraise()
+
+    def _check_headers(self) -> None:
+        """Check headers of Werkzeug's class, which somebody handed over."""
+        try:
+            check_pairs(self.headers)
+        except ValueError:
+            self.close()
+            raise
 
     def _plain_headers(self) -> list[tuple[str, str]] | None:
         """The headers as they stand, or None where Werkzeug has something to settle in them."""
@@ -531,4 +620,7 @@ class _Closing:
 
     def __iter__(self) -> t.Iterator[bytes]:
         # The server iterates over the generator itself, without a step through this object.
-        return self._response.iter_encoded()
+        response = self._response
+        if response.direct_passthrough:
+            return iter(response.response)  # type: ignore[arg-type]
+        return response.iter_encoded()
