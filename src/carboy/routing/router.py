@@ -106,15 +106,15 @@ class Router:
         If there is a rule at its end, no other way matters; if not, the search begins.
         """
         node = tree.root
-        values = []
+        values: list[str] = []
         try:
             for segment in path.split("/"):
                 if (child := node.static.get(segment)) is not None:
                     node = child
                     continue
                 for edge in node.simple:
-                    if edge.accepts(segment):
-                        values.append(segment)
+                    if judgement := edge.accepts(segment):
+                        values += (segment,) if edge.whole else edge.values(judgement)
                         node = edge.node
                         break
                 else:

@@ -78,8 +78,8 @@ class Node:
     """One state of the machine.
 
     - ``static``: segment → next node; ``edges``: the variable transitions in their order;
-    - ``simple``: the edges before the first that is not a whole segment; ``rest``: the edge behind
-      them, if it is the last one and takes the whole rest of the path;
+    - ``simple``: the edges before the first that takes more than a segment; ``rest``: the edge behind
+      them, if it is the last one and what it takes is its one value;
     - ``ends`` answers where the path ends here, ``loose`` where one slash is left over.
     """
 
@@ -96,7 +96,7 @@ class Node:
     def set_edges(self, edges: tuple[Edge, ...]) -> None:
         self.edges = edges
         cut = 0
-        while cut < len(edges) and edges[cut].whole and not edges[cut].final:
+        while cut < len(edges) and not edges[cut].final:
             cut += 1
         self.simple = edges[:cut]
         if cut == len(edges) - 1 and edges[cut].whole:
@@ -135,7 +135,7 @@ class Tree:
 
     def _tabulate(self, node: Node, path: str) -> None:
         edges = (*node.simple, node.rest) if node.rest else node.simple
-        if edges:
+        if edges and all(edge.whole for edge in edges):
             self.tails[path] = edges
         for segment, child in node.static.items():
             below = f"{path}/{segment}"
