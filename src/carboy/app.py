@@ -833,6 +833,9 @@ class Carboy(StaticFiles, Scaffold):
             exc = sys.exc_info()[1]
         drive(pipeline.teardown_app(self, exc, WSGI_BRIDGE))
 
+    def _tear_down(self, ctx: RequestContext, exc: BaseException | None) -> None:
+        drive(pipeline.tear_down(ctx, exc, WSGI_BRIDGE))
+
     def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``func`` itself, or for an ``async def`` a function that waits for it."""
         return self.async_to_sync(func) if iscoroutinefunction(func) else func

@@ -16,7 +16,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Secur
 from werkzeug.routing.converters import NumberConverter
 
 from .descriptors import lazy
-from .errors import FirstError
 from .globals import NO_REQUEST_CONTEXT, _cv
 from .hosts import is_well_formed, well_formed
 from .signals import appcontext_popped, appcontext_pushed
@@ -396,23 +395,9 @@ class RequestContext(AppContext):
 
     def _tear_down(self, exc: BaseException | None) -> None:
         """Run the teardown functions and close the request, and raise the first error at last."""
-        app = self.app
-        steps: list[t.Callable[[BaseException | None], None]] = [
-            app.do_teardown_request,
-            self._close_request,
-        ]
-        if self._lender is None:
-            steps += [app.do_teardown_appcontext, self._tell_popped]
-        errors = FirstError(app.log_exception)
-        for step in steps:
-            with errors:
-                step(exc)
-        errors.reraise()
+        self.app._tear_down(self, exc)
 
-    def _tell_popped(self, exc: BaseException | None) -> None:
-        appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
-
-    def _close_request(self, exc: BaseException | None = None) -> None:
+    def _close_request(self) -> None:
         request = self.__dict__.get("request")
         if request is not None:
             # The environ must not keep the request alive until the garbage collector comes.

@@ -26,8 +26,10 @@ class FirstError:
 
         errors = FirstError(log)
         for step in steps:
-            with errors:
+            try:
                 step()
+            except BaseException as error:
+                errors.note(error)
         errors.reraise()
 
     Later errors are given to ``log`` as an ``exc_info`` triple, or dropped without it.
@@ -37,19 +39,12 @@ class FirstError:
         self._log = log
         self._first: BaseException | None = None
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: t.Any
-    ) -> bool:
-        if error is None:
-            return False
+    def note(self, error: BaseException) -> None:
+        """Keep the first error, and log a later one."""
         if self._first is None:
             self._first = error
         elif self._log is not None:
-            self._log((kind, error, tb))
-        return True
+            self._log((type(error), error, error.__traceback__))
 
     def reraise(self) -> None:
         """Raise the first error, if there was one."""

@@ -89,7 +89,21 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             preserve = environ.get("werkzeug.debug.preserve_context")
             if preserve is not None:
                 preserve(ctx)
-            _leave(ctx, error)
+            if (
+                error is None
+                and not over
+                and (plan := ctx._plan) is not None
+                and not plan.teardown
+                and not app.teardown_appcontext_funcs
+                and not ctx._holds
+                and "request" not in ctx.__dict__
+                and not request_tearing_down.receivers
+                and not appcontext_tearing_down.receivers
+                and not appcontext_popped.receivers
+            ):
+                ctx._left = True  # nobody wants to know
+            else:
+                await _leave(ctx, error, bridge)
         finally:
             ctx._serving = False
             _cv.reset(token)
@@ -328,8 +342,8 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
         return _last_resort(ctx.head.environ)
 
 
-def _leave(ctx: RequestContext, error: BaseException | None) -> None:
-    """Tear the request down, paying only for what somebody registered.
+async def _leave(ctx: RequestContext, error: BaseException | None, bridge: Bridge) -> None:
+    """The request is over: tear down, unless a stream still holds the context.
 
     An error in a teardown function does not take the finished response away: it is logged, or
     raised where exceptions propagate.
@@ -337,40 +351,66 @@ def _leave(ctx: RequestContext, error: BaseException | None) -> None:
     app = ctx.app
     if error is not None and app.should_ignore_error(error):
         error = None
-    plan = ctx._plan
+    ctx._left = True
+    if ctx._holds and error is None:
+        return
+    ctx._holds = 0
     try:
-        if (
-            plan is None
-            or plan.teardown
-            or app.teardown_appcontext_funcs
-            or ctx.over
-            or request_tearing_down.receivers
-            or appcontext_tearing_down.receivers
-            or appcontext_popped.receivers
-        ):
-            ctx._leave(error)
-        elif ctx._holds and error is None:
-            ctx._left = True
-        else:
-            ctx._left = True
-            if "request" in ctx.__dict__:
-                ctx._close_request()
+        await tear_down(ctx, error, bridge)
     except Exception:
         if app._propagates():
             raise
         app.log_exception(sys.exc_info())
 
 
+async def tear_down(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:
+    """End a request: its teardown functions, its files, and its application context's teardown.
+
+    All of them run; the first error is raised at last, and the others are logged.
+    """
+    app = ctx.app
+    over = ctx.over
+    errors = FirstError(app.log_exception)
+    plan = ctx._plan or plan_of(ctx)
+    if plan.teardown or over or request_tearing_down.receivers:
+        try:
+            if "do_teardown_request" in over:
+                app.do_teardown_request(exc)
+            else:
+                await teardown_request(ctx, exc, bridge)
+        except BaseException as error:
+            errors.note(error)
+    if "request" in ctx.__dict__:
+        try:
+            ctx._close_request()
+        except BaseException as error:
+            errors.note(error)
+    if ctx._lender is None:
+        if app.teardown_appcontext_funcs or over or appcontext_tearing_down.receivers:
+            try:
+                if "do_teardown_appcontext" in over:
+                    app.do_teardown_appcontext(exc)
+                else:
+                    await teardown_app(app, exc, bridge)
+            except BaseException as error:
+                errors.note(error)
+        if appcontext_popped.receivers:
+            try:
+                appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+            except BaseException as error:
+                errors.note(error)
+    errors.reraise()
+
+
 async def teardown_request(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:
     """Run the teardown_request functions, all of them, and raise the first error at last."""
-    app = ctx.app
     functions = [f for functions in plan_of(ctx).teardown for f in reversed(functions)]
-    await _run_all(app, functions, exc, bridge, request_tearing_down)
+    await _run_all(ctx.app, functions, exc, bridge, request_tearing_down)
 
 
 async def teardown_app(app: Carboy, exc: BaseException | None, bridge: Bridge) -> None:
     """Run the teardown_appcontext functions, all of them, and raise the first error at last."""
-    functions = list(reversed(app.teardown_appcontext_funcs))
+    functions = app.teardown_appcontext_funcs[::-1]
     await _run_all(app, functions, exc, bridge, appcontext_tearing_down)
 
 
@@ -384,10 +424,15 @@ async def _run_all(
     sync = _sync_wrapper(app, app._plans.overrides(app))
     errors = FirstError(app.log_exception)
     for function in functions:
-        with errors:
+        try:
             rv = function(exc) if sync is None else sync(function)(exc)
             if type(rv) is CoroutineType:
                 await bridge.finish(rv)
-    with errors:
-        signal.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+        except BaseException as error:
+            errors.note(error)
+    if signal.receivers:
+        try:
+            signal.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+        except BaseException as error:
+            errors.note(error)
     errors.reraise()

@@ -387,10 +387,11 @@ def _load(serializer: URLSafeTimedSerializer, value: str, max_age: int) -> t.Any
 
 
 def _vary(response: Response) -> None:
-    if "Vary" in response.headers:
-        response.vary.add("Cookie")
-    else:
+    known = response.headers.get("Vary")
+    if known is None:
         response.headers["Vary"] = "Cookie"
+    elif known != "Cookie":
+        response.vary.add("Cookie")
 
 
 def _keep_private(response: Response) -> None:

@@ -574,8 +574,10 @@ class Response(ResponseBase):
         errors = FirstError()
         for function in (getattr(self.response, "close", None), *self._on_close):
             if function is not None:
-                with errors:
+                try:
                     function()
+                except BaseException as error:
+                    errors.note(error)
         errors.reraise()
 
     def _check_headers(self) -> None:
