@@ -48,6 +48,9 @@ _DEFAULTS: dict[str, t.Any] = {
     # files: seconds, or None to let the browser ask each time
     "SEND_FILE_MAX_AGE_DEFAULT": None,
     "USE_X_SENDFILE": False,
+    # files of a folder: links that lead out of it, names that begin with a dot
+    "SEND_FILE_LINKS": False,
+    "SEND_FILE_HIDDEN": False,
     # the session and its cookie; the size is in bytes
     "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
     "SESSION_REFRESH_EACH_REQUEST": True,
@@ -65,7 +68,10 @@ _SESSION_COOKIE = {
 _DEFAULTS |= {f"SESSION_COOKIE_{part}": value for part, value in _SESSION_COOKIE.items()}
 
 #: What differs from the table above, by profile.
-_PROFILES: dict[str, dict[str, t.Any]] = {"carboy": {}, "flask": {}}
+_PROFILES: dict[str, dict[str, t.Any]] = {
+    "carboy": {},
+    "flask": {"SEND_FILE_LINKS": True, "SEND_FILE_HIDDEN": True},
+}
 
 #: The profile that applications made from now on get. Change it with :func:`use_profile`.
 profile: str = "carboy"

@@ -25,9 +25,9 @@ from .globals import (
     _get_app,
     _get_request_context,
     current_app,
-    request,
     session,
 )
+from .sending import find, send, source_of
 from .signals import message_flashed
 
 if t.TYPE_CHECKING:
@@ -123,18 +123,7 @@ def url_for(
 
 # -- files --------------------------------------------------------------------------------------
 
-
-def _prepare_send_file_kwargs(**kwargs: t.Any) -> dict[str, t.Any]:
-    """The arguments for Werkzeug's function: the caller's, and what the application knows."""
-    app = _get_app()
-    if kwargs.get("max_age") is None:
-        kwargs["max_age"] = app.get_send_file_max_age
-    return kwargs | {
-        "response_class": app.response_class,
-        "use_x_sendfile": app.config["USE_X_SENDFILE"],
-        "environ": request.environ,
-        "_root_path": app.root_path,
-    }
+_WERKZEUG_SEND_FILE = werkzeug.utils.send_file
 
 
 def send_file(
@@ -158,17 +147,25 @@ def send_file(
     Raises :exc:`FileNotFoundError` for a path that is not there, and :exc:`ValueError` for a
     text file object or an unknown type without a name to tell it from.
     """
-    arguments = _prepare_send_file_kwargs(
-        path_or_file=path_or_file,
-        download_name=download_name,
-        as_attachment=as_attachment,
-        mimetype=mimetype,
-        max_age=max_age,
-        last_modified=last_modified,
-        etag=etag,
-        conditional=conditional,
-    )
-    return t.cast("Response", werkzeug.utils.send_file(**arguments))
+    app = _get_app()
+    environ = _get_request_context().head.environ
+    options: t.Any = {
+        "mimetype": mimetype,
+        "as_attachment": as_attachment,
+        "download_name": download_name,
+        "conditional": conditional,
+        "etag": etag,
+        "last_modified": last_modified,
+        "max_age": app.get_send_file_max_age if max_age is None else max_age,
+    }
+    if werkzeug.utils.send_file is not _WERKZEUG_SEND_FILE:
+        # Tests of applications and extensions put a stand-in there.
+        return t.cast(
+            "Response",
+            werkzeug.utils.send_file(path_or_file=path_or_file, environ=environ, **options),
+        )
+    source = source_of(path_or_file, app.root_path, app.config["USE_X_SENDFILE"])
+    return send(source, environ, app.response_class, **options)
 
 
 def send_from_directory(
@@ -178,13 +175,15 @@ def send_from_directory(
 
     The directory is relative to the application's folder. ``kwargs`` are those of
     :func:`send_file`. Raises :exc:`~werkzeug.exceptions.NotFound` for a path that leaves the
-    directory, names no regular file, or ends in a slash.
+    directory, names no regular file, or ends in a slash; for a link out of the directory unless
+    ``SEND_FILE_LINKS`` is set, and for a hidden file unless ``SEND_FILE_HIDDEN`` is.
     """
+    name = os.fspath(path)
     # A file is not a directory: a cache that goes by the path's shape must not be deceived.
-    if os.fspath(path).endswith("/"):
+    if name.endswith("/"):
         raise NotFound()
-    arguments = _prepare_send_file_kwargs(**kwargs)
-    return t.cast("Response", werkzeug.utils.send_from_directory(directory, path, **arguments))
+    app = _get_app()
+    return send_file(find(os.fspath(directory), name, app.root_path, app.config), **kwargs)
 
 
 # -- streams ------------------------------------------------------------------------------------
