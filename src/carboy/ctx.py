@@ -214,8 +214,11 @@ class RequestContext(AppContext):
             self.__dict__["request"] = request
         if session is not None:
             self._opened = session
-        #: The lifecycle methods that the application replaces.
-        self.over = app._plans.overrides(app)
+
+    @lazy
+    def over(self) -> frozenset[str]:
+        """The lifecycle methods that the application replaces."""
+        return self.app._plans.overrides(self.app)
 
     @lazy
     def _after_request_functions(self) -> list[ct.AfterRequestCallable[t.Any]]:
@@ -323,8 +326,9 @@ class RequestContext(AppContext):
         if head.host not in well_formed and not is_well_formed(head.host):
             self._refuse_host()
         elif app.config["TRUSTED_HOSTS"] is None and "create_url_adapter" not in self.over:
-            found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
-            if found is not None and (head.path.isascii() or _digits_are_ascii(found, head.path)):
+            path = head.path
+            found = app._router.match(head.method, path, app.url_map.default_subdomain)
+            if found is not None and (path.isascii() or _digits_are_ascii(found, path)):
                 self._rule, self._view_args = found
                 if "request" in self.__dict__:
                     self.request.url_rule, self.request.view_args = found

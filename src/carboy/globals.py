@@ -135,6 +135,22 @@ class _RequestProxy(LocalProxy["Request"]):
         return getattr(ctx.request, name)
 
 
+def _forwarded(name: str) -> property:
+    def look(self: object) -> t.Any:
+        ctx = _current(None)
+        if ctx is None:
+            raise _no_request()
+        return getattr(ctx.request, name)
+
+    return property(look)
+
+
+# PERF: a property is found at once, while __getattr__ is called after a search that fails;
+# 0.1 µs for each use of `request`. Bench case "path parameter + query".
+for _name in ("args", "cookies", "data", "files", "form", "get_json", "headers", "json", "method"):
+    setattr(_RequestProxy, _name, _forwarded(_name))
+
+
 class _SessionProxy(LocalProxy["SessionMixin"]):
     """``session``."""
 

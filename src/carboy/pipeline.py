@@ -58,7 +58,8 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
     and nothing else.
     """
     app = ctx.app
-    environ = ctx.head.environ
+    head = ctx.head
+    environ = head.environ
     over = ctx.over
     error: BaseException | None = None
     token = _cv.set(ctx) if (outer := _cv.get(None)) is None else ctx._enter(outer)
@@ -70,13 +71,22 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             if over or app.request_class is not Request or not app._session_is_lazy:
                 ctx._prepare()
             ctx._match()
-            if over and "full_dispatch_request" in over:
+            if "full_dispatch_request" in over:
                 return reply_of(app.full_dispatch_request(), environ)
             rv = await answer(ctx, bridge, over)
-            if not over and _unwatched(app, ctx):
-                reply = direct(app, rv, ctx.head)
-                if reply is not None:
-                    return reply
+            if (
+                # Does any hook, signal or session look at the response? If not, there need not
+                # be one.
+                not over
+                and not ctx._plan.after  # type: ignore[union-attr]
+                and app.response_class is Response
+                and "_after_request_functions" not in ctx.__dict__
+                and not request_finished.receivers
+                and ctx._opened is None
+                and ("HTTP_COOKIE" not in environ or not app._session_waits_in(environ))
+                and (reply := direct(app, rv, head)) is not None
+            ):
+                return reply
             return reply_of(await finalize(ctx, rv, bridge, over), environ)
         except Exception as exc:
             error = exc
@@ -86,23 +96,9 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             raise
     finally:
         try:
-            preserve = environ.get("werkzeug.debug.preserve_context")
-            if preserve is not None:
-                preserve(ctx)
-            if (
-                error is None
-                and not over
-                and (plan := ctx._plan) is not None
-                and not plan.teardown
-                and not app.teardown_appcontext_funcs
-                and not ctx._holds
-                and "request" not in ctx.__dict__
-                and not request_tearing_down.receivers
-                and not appcontext_tearing_down.receivers
-                and not appcontext_popped.receivers
-            ):
-                ctx._left = True  # nobody wants to know
-            else:
+            if "werkzeug.debug.preserve_context" in environ:
+                environ["werkzeug.debug.preserve_context"](ctx)
+            if error is not None or over or not _ends_quietly(ctx, app):
                 await _leave(ctx, error, bridge)
         finally:
             ctx._serving = False
@@ -111,18 +107,30 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             del error
 
 
-def _unwatched(app: Carboy, ctx: RequestContext) -> bool:
-    """Whether no hook, signal or session will look at the response of this request."""
+def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
+    """Close the request, if that is all there is to its end; False if there is more."""
     plan = ctx._plan
-    return (
-        plan is not None
-        and not plan.after
-        and app.response_class is Response
-        and "_after_request_functions" not in ctx.__dict__
-        and not request_finished.receivers
-        and ctx._opened is None
-        and not app._session_waits_in(ctx.head.environ)
-    )
+    if (
+        plan is None
+        or plan.teardown
+        or app.teardown_appcontext_funcs
+        or ctx._holds
+        or request_tearing_down.receivers
+        or appcontext_tearing_down.receivers
+        or appcontext_popped.receivers
+    ):
+        return False
+    request = ctx.__dict__.get("request")
+    if request is not None:
+        if (
+            app.request_class is not Request
+            or request.routing_exception is not None
+            or "files" in request.__dict__
+        ):
+            return False
+        ctx.head.environ["werkzeug.request"] = None
+    ctx._left = True
+    return True
 
 
 def plan_of(ctx: RequestContext) -> Plan:

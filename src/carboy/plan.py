@@ -36,6 +36,7 @@ LIFECYCLE = (
     "make_response",
     "preprocess_request",
     "process_response",
+    "request_context",
 )
 
 
@@ -161,6 +162,7 @@ class Plans:
             cls.make_response,
             cls.preprocess_request,
             cls.process_response,
+            cls.request_context,
         )
         if seen == self._seen_class:
             return self._overrides

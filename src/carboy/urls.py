@@ -54,8 +54,11 @@ def url_for(
         url = _compiled(app, ctx, endpoint, method, values)
     if url is None:
         adapter = _outside_adapter(app) if ctx is None else ctx.url_adapter
+        if adapter is None:
+            # The request's host was refused: no URL may name it, but pages still have links.
+            adapter, external = app.url_map.bind(""), False
         try:
-            url = t.cast("MapAdapter", adapter).build(
+            url = adapter.build(
                 endpoint,
                 values,
                 method=method,
