@@ -721,6 +721,8 @@ class Carboy(StaticFiles, Scaffold):
         rv: HTTPException | ct.ResponseReturnValue = self._run(
             pipeline.recover, e, less="handle_user_exception"
         )
+        if rv is pipeline._UNHANDLED:
+            raise e
         return rv
 
     def handle_exception(self, e: Exception) -> Response:

@@ -92,24 +92,32 @@ def run_suite(
     name: str,
     alias: bool,
     seconds: int,
+    given: Iterable[str] = (),
 ) -> dict[str, Any] | None:
     """Each test's outcome and reason, or `None` when pytest did not get that far.
 
     Runs `pytest ARGUMENTS` in `folder`, on Carboy when `alias`, for at most `seconds`. `name` is
-    the name of the files with all output and all outcomes in `.build/`.
+    the name of the files with all output and all outcomes in `.build/`. `given` are names of old
+    releases of Flask that the tests import, `module:name`; they are True on both sides.
     """
     subject = "carboy" if alias else "flask"
     results = BUILD / f"{name}-{subject}.json"
     log = BUILD / f"{name}-{subject}.log"
     results.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", "-q", "--tb=short", "-p", "carboy_suite_plugin"]
-    command += ["-p", "no:cacheprovider", *arguments]
+    # A file that cannot be imported is one failure; the suite's own addopts ask for other plugins.
+    command += ["--continue-on-collection-errors", "-o", "addopts="]
+    command += ["-o", f"cache_dir={BUILD / 'pytest-cache' / name}"]
+    command += [*_settings(folder), *arguments]
     print(f"{name}: running on {subject} …", flush=True)
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_environ(python, results, alias=alias),
+            env={
+                **_environ(python, results, alias=alias),
+                "CARBOY_SUITE_GIVEN": " ".join(given),
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -134,12 +142,32 @@ def run_suite(
     return tests
 
 
+def _settings(folder: Path) -> list[str]:
+    """Arguments that keep pytest from taking Carboy's own settings for a suite that has none."""
+    homes = {
+        "pytest.ini": "[pytest]",
+        "tox.ini": "[pytest]",
+        "setup.cfg": "[tool:pytest]",
+        "pyproject.toml": "[tool.pytest",
+    }
+    for name, section in homes.items():
+        file = folder / name
+        if file.exists() and section in file.read_text():
+            return []
+    return ["-c", os.devnull, "--rootdir", str(folder), "--confcutdir", str(folder)]
+
+
 def _environ(python: Path, results: Path, *, alias: bool) -> dict[str, str]:
     """The environment of a run: no settings of the shell; the alias in child processes, too."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_", "PYTEST"))}
+    of_the_shell = ("FLASK_", "CARBOY_", "PYTEST", "REQUESTS_", "CURL_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(of_the_shell)}
     env["CARBOY_SUITE_RESULTS"] = str(results)
     env["CARBOY_SUITE_ALIAS"] = env["CARBOY_AS_FLASK"] = "1" if alias else "0"
-    folders = [HERE / "suite_plugin", *([SOURCE / "carboy" / "_alias" / "child_path"] * alias)]
+    folders = [
+        HERE / "suite_plugin",
+        HERE / "scenarios",
+        *([SOURCE / "carboy" / "_alias" / "child_path"] * alias),
+    ]
     env["PYTHONPATH"] = os.pathsep.join(map(str, folders))
     env["PYTHONHASHSEED"] = "0"  # some suites make test ids from sets
     # `flask`, `pytest` and other commands that a suite starts are those of the environment.

@@ -1,9 +1,10 @@
-"""A pytest plugin for Flask's own test suite: installs the alias and writes down each outcome.
+"""A pytest plugin for suites written for Flask: installs the alias, writes down each outcome.
 
-`run_flask_suite.py` loads it with `-p`, before the suite's conftest imports `flask`.
+`suites.py` loads it with `-p`, before the suite's conftest imports `flask`.
 
 Environment: `CARBOY_SUITE_RESULTS` names the JSON file to write; `CARBOY_SUITE_ALIAS=1` puts Carboy
-in Flask's place.
+in Flask's place. `CARBOY_SUITE_GIVEN` lists names of old releases that the tests need, as
+`module:name` with spaces between; each is made and is True.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import pytest
 
 if os.environ.get("CARBOY_SUITE_ALIAS") == "1":
     importlib.import_module("carboy.as_flask")
+
+for given in os.environ.get("CARBOY_SUITE_GIVEN", "").split():
+    module_name, _, name = given.partition(":")
+    setattr(importlib.import_module(module_name), name, True)
 
 # A test that hangs must fail alone, not take the run with it.
 TEST_SECONDS = 60
