@@ -149,7 +149,12 @@ async def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     try:
         if request_started.receivers:
             request_started.send(app, _async_wrapper=app.ensure_sync)
-        plan = plan_of(ctx)
+        rule = ctx._rule
+        plan = None
+        if rule is not None and "request" not in ctx.__dict__:
+            plan = ctx._plan = app._plans.known.get(rule.endpoint)
+        if plan is None:
+            plan = plan_of(ctx)
         rv = None
         if over and "preprocess_request" in over:
             rv = app.preprocess_request()

@@ -112,7 +112,8 @@ class Plans:
     """The plans of one application. Holds no reference to it, so that it can be freed."""
 
     def __init__(self) -> None:
-        self._by_endpoint: dict[str | None, Plan] = {}
+        #: Those that are compiled, by endpoint.
+        self.known: dict[str | None, Plan] = {}
         self._lock = threading.Lock()
         self._revision = 0
         self._seen_class: tuple[t.Any, ...] | None = None
@@ -120,7 +121,7 @@ class Plans:
 
     def get(self, app: Carboy, endpoint: str | None) -> Plan:
         """The plan of ``endpoint`` (None: of requests that no rule matched)."""
-        plan = self._by_endpoint.get(endpoint)
+        plan = self.known.get(endpoint)
         return plan if plan is not None else self._compile(app, endpoint)
 
     def _compile(self, app: Carboy, endpoint: str | None) -> Plan:
@@ -129,14 +130,14 @@ class Plans:
             plan = Plan(app, endpoint)
             with self._lock:
                 if revision == self._revision:
-                    self._by_endpoint[endpoint] = plan
+                    self.known[endpoint] = plan
                     return plan
 
     def drop(self) -> None:
         """Forget everything: a registration or a replaced method changed what was compiled."""
         with self._lock:
             self._revision += 1
-            self._by_endpoint.clear()
+            self.known.clear()
             self._seen_class = None
 
     def overrides(self, app: Carboy) -> frozenset[str]:
