@@ -780,7 +780,11 @@ class Carboy(StaticFiles, Scaffold):
 
     def full_dispatch_request(self) -> Response:
         """Run the request from its hooks to the finished response."""
-        rv = self._run(pipeline.answer, less="full_dispatch_request")
+        ctx = _get_request_context()
+        over = ctx.over - {"full_dispatch_request"}
+        rv = pipeline.answer(ctx, WSGI_BRIDGE, over)
+        if isinstance(rv, cabc.Coroutine):
+            rv = drive(rv)
         response: Response = self._run(pipeline.finalize, rv, less="full_dispatch_request")
         return response
 
