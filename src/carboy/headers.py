@@ -7,10 +7,14 @@ servers and proxies disagree about where one ends. The mistake is reported where
 from __future__ import annotations
 
 import re
+import time
 import typing as t
+from datetime import datetime, timedelta
+from functools import lru_cache
+from urllib.parse import quote
 
 from werkzeug.datastructures import Headers as HeadersBase
-from werkzeug.http import HTTP_STATUS_CODES, dump_options_header
+from werkzeug.http import HTTP_STATUS_CODES, dump_options_header, http_date
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _BREAK = re.compile(r"[\0\r\n]")
@@ -124,8 +128,29 @@ def status_of(value: t.Any) -> tuple[str, int]:
     return f"{code} {reason or HTTP_STATUS_CODES.get(code, 'unknown').upper()}", code
 
 
-def check_cookie(name: str, domain: str | None) -> None:
-    """Raise ValueError for a cookie name or a domain that would add attributes of its own."""
+#: A date of HTTP (RFC 9110 section 5.6.7), of seconds since 1970.
+date_of = lru_cache(maxsize=512)(http_date)
+
+_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 section 4.1.1, cookie-octet
+_COOKIE_PATH = "%!$&'()*+,/:=@"
+_SAME_SITE = frozenset({"Strict", "Lax", "None"})
+
+
+class CookieScope(t.NamedTuple):
+    """Where a cookie is sent and who may read it: the attributes that seldom change."""
+
+    path: str | None
+    domain: str | None
+    secure: bool
+    httponly: bool
+    samesite: str | None
+    partitioned: bool
+
+
+@lru_cache(maxsize=256)
+def _scope(name: str, scope: CookieScope) -> tuple[str, str]:
+    """The attributes of a cookie before and after its expiry. Raises ValueError for bad ones."""
+    path, domain, secure, httponly, samesite, partitioned = scope
     if not is_token(name):
         raise ValueError(
             f"{name!r} cannot be the name of a cookie: only ASCII letters, digits and"
@@ -135,6 +160,52 @@ def check_cookie(name: str, domain: str | None) -> None:
         raise ValueError(
             f"{domain!r} cannot be a cookie's domain: it is a host name such as 'example.org'."
         )
+    if samesite is not None and (samesite := samesite.title()) not in _SAME_SITE:
+        raise ValueError("SameSite must be 'Strict', 'Lax', or 'None'.")
+    before = ""
+    if domain:
+        host = domain.partition(":")[0].lstrip(".").encode("idna").decode("ascii")
+        before = f"; Domain={host}"
+    after = "; Secure" if secure or partitioned else ""
+    if httponly:
+        after += "; HttpOnly"
+    if path is not None:
+        after += f"; Path={quote(path, safe=_COOKIE_PATH)}"
+    if samesite is not None:
+        after += f"; SameSite={samesite}"
+    if partitioned:
+        after += "; Partitioned"
+    return before, after
+
+
+def plain_cookie(
+    name: str,
+    value: str,
+    max_age: timedelta | int | None,
+    expires: str | datetime | float | None,
+    scope: CookieScope,
+) -> str | None:
+    """The Set-Cookie header for a value that needs no quotes, or None: ask Werkzeug.
+
+    Raises ValueError for a name, domain or ``samesite`` that would add attributes of its own.
+    """
+    before, after = _scope(name, scope)
+    if isinstance(max_age, timedelta):
+        max_age = int(max_age.total_seconds())
+    if not isinstance(value, str) or _COOKIE_VALUE.fullmatch(value) is None:
+        return None
+    until = ""
+    if expires is not None:
+        if isinstance(expires, str):
+            return None
+        until = f"; Expires={http_date(expires)}"
+    if max_age is not None:
+        if type(max_age) is not int:
+            return None
+        if expires is None:
+            until = f"; Expires={date_of(int(time.time() + max_age))}"
+        until += f"; Max-Age={max_age}"
+    return f"{name}={value}{before}{until}{after}"
 
 
 class Headers(HeadersBase):

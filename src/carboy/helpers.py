@@ -160,10 +160,8 @@ def send_file(
     }
     if werkzeug.utils.send_file is not _WERKZEUG_SEND_FILE:
         # Tests of applications and extensions put a stand-in there.
-        return t.cast(
-            "Response",
-            werkzeug.utils.send_file(path_or_file=path_or_file, environ=environ, **options),
-        )
+        stand_in: t.Any = werkzeug.utils.send_file
+        return t.cast("Response", stand_in(path_or_file=path_or_file, environ=environ, **options))
     source = source_of(path_or_file, app.root_path, app.config["USE_X_SENDFILE"])
     return send(source, environ, app.response_class, **options)
 

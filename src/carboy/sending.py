@@ -22,7 +22,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.http import dump_options_header, http_date, quote_etag
 from werkzeug.security import safe_join
 
-from .headers import Headers, value_of
+from .headers import Headers, date_of, value_of
 from .wrappers import Response
 
 if t.TYPE_CHECKING:
@@ -211,10 +211,6 @@ def _disposition(name: str, as_attachment: bool) -> str:
     return value_of("Content-Disposition", header)
 
 
-#: A date of HTTP (RFC 9110 section 5.6.7) for seconds since 1970.
-_date = lru_cache(maxsize=512)(http_date)
-
-
 def send(
     source: Source,
     environ: WSGIEnvironment,
@@ -271,7 +267,7 @@ def _facts(
     if last_modified is not None:
         headers.append(("Last-Modified", http_date(last_modified)))
     elif modified is not None:
-        headers.append(("Last-Modified", _date(modified)))
+        headers.append(("Last-Modified", date_of(modified)))
     if isinstance(etag, str):
         headers.append(("ETag", value_of("ETag", quote_etag(etag))))
     elif etag and path is not None:
@@ -283,7 +279,7 @@ def _freshness(max_age: int | None) -> list[tuple[str, str]]:
     if max_age is None:
         return [("Cache-Control", "no-cache")]
     rule = "public" if max_age > 0 else "no-cache"
-    expires = _date(int(time.time() + max_age))
+    expires = date_of(int(time.time() + max_age))
     return [("Cache-Control", f"{rule}, max-age={max_age}"), ("Expires", expires)]
 
 
@@ -307,7 +303,7 @@ def _answer_conditions(response: Response, environ: WSGIEnvironment, size: int |
         and "HTTP_RANGE" not in environ
         and "HTTP_IF_MATCH" not in environ
     ):
-        response.headers._list += (("Date", _date(int(time.time()))), ("Accept-Ranges", "bytes"))
+        response.headers._list += (("Date", date_of(int(time.time()))), ("Accept-Ranges", "bytes"))
         return
     response.make_conditional(environ, accept_ranges=True, complete_length=size)
     if response.status_code == 304:
