@@ -102,6 +102,7 @@ def fleet(app: Carboy, address: str, clock: Any) -> Callable[[int], None]:
 def test_a_dispatcher_signs_in_sees_twelve_vessels_and_sees_one_move(
     browser: Any, address: str, fleet: Callable[[int], None], tmp_path: Path
 ):
+    """EX-23: A dispatcher signs in sees twelve vessels and sees one move."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -38,6 +38,7 @@ def test_production_starts_with_everything_in_the_environment():
 
 
 def test_production_names_everything_that_is_missing_at_once():
+    """EX-19: Production names everything that is missing at once."""
     with pytest.raises(ConfigurationError) as caught:
         ProductionConfig({})
     for name in GOOD:

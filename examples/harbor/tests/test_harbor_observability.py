@@ -17,7 +17,8 @@ from carboy.testing import FlaskClient
 
 
 def test_health_is_ok_while_the_database_answers(client: FlaskClient):
-    answer = client.get("/health")  # EX-17, DEPL-09
+    """EX-17, DEPL-09: Health is ok while the database answers."""
+    answer = client.get("/health")
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "ok"})
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in answer.headers
@@ -47,7 +48,8 @@ def test_health_is_503_when_the_database_file_is_gone(make_app: Any, tmp_path: A
     "given", ["abcdefgh", "0f8fad5b-d9cb-469f-a165-70867728950e", "A.b_c-1234"]
 )
 def test_a_sane_request_id_is_honoured(client: FlaskClient, given: str):
-    answer = client.get("/health", headers={"X-Request-ID": given})  # EX-18
+    """EX-18: A sane request id is honoured."""
+    answer = client.get("/health", headers={"X-Request-ID": given})
     assert answer.headers["X-Request-ID"] == given
 
 
@@ -113,7 +115,8 @@ def test_the_text_format_shows_the_same_facts():
     "path", ["/health", "/sign-in", "/nothing", "/static/css/harbor.css", "/api/v1/vessels"]
 )
 def test_every_response_has_the_security_headers(client: FlaskClient, path: str):
-    with client.get(path) as answer:  # SEC-17
+    """SEC-17: Every response has the security headers."""
+    with client.get(path) as answer:
         headers = answer.headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"

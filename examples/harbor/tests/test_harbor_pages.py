@@ -25,7 +25,8 @@ def data_block(page: str, name: str) -> Any:
 
 @pytest.mark.parametrize("path", ["/fleet/map", f"/fleet/vessels/{IMO}", "/fleet/vessels/new"])
 def test_pages_are_for_dispatchers(client: FlaskClient, path: str):
-    assert client.get(path).location == f"/sign-in?next={path}"  # EX-16
+    """EX-16: Pages are for dispatchers."""
+    assert client.get(path).location == f"/sign-in?next={path}"
 
 
 def test_the_front_page_leads_to_the_map(client: FlaskClient):
@@ -33,7 +34,8 @@ def test_the_front_page_leads_to_the_map(client: FlaskClient):
 
 
 def test_the_map_page_carries_the_fleet_as_data(dispatcher: FlaskClient):
-    post_ping(dispatcher)  # EX-16
+    """EX-16: The map page carries the fleet as data."""
+    post_ping(dispatcher)
     (vessel,) = data_block(dispatcher.get("/fleet/map").text, "fleet")
     assert vessel == {
         "name": "Test Vessel",
@@ -47,7 +49,8 @@ def test_the_map_page_carries_the_fleet_as_data(dispatcher: FlaskClient):
 
 
 def test_a_hostile_name_cannot_leave_the_data_block(dispatcher: FlaskClient, engine: Any):
-    name = "</script><img src=x onerror=alert(1)>'\"&"  # EX-16, SEC-20
+    """EX-16, SEC-20: A hostile name cannot leave the data block."""
+    name = "</script><img src=x onerror=alert(1)>'\"&"
     with Session(engine) as session:
         session.scalars(select(Vessel)).one().name = name
         session.commit()
@@ -147,7 +150,8 @@ def add(client: FlaskClient, **form: str) -> Any:
 
 
 def test_a_dispatcher_adds_a_vessel(dispatcher: FlaskClient):
-    answer = add(dispatcher, name="  Maas  bloem ", imo=f"IMO {OTHER_IMO}")  # FORM-09
+    """FORM-09: A dispatcher adds a vessel."""
+    answer = add(dispatcher, name="  Maas  bloem ", imo=f"IMO {OTHER_IMO}")
     assert (answer.status_code, answer.location) == (303, f"/fleet/vessels/{OTHER_IMO}")
     page = dispatcher.get(answer.location).text
     assert "Maas bloem joined the fleet." in page
@@ -171,7 +175,8 @@ def test_a_dispatcher_adds_a_vessel(dispatcher: FlaskClient):
 def test_a_wrong_form_is_shown_again_with_what_was_typed(
     dispatcher: FlaskClient, form: dict[str, str], message: str
 ):
-    answer = add(dispatcher, **form)  # FORM-04
+    """FORM-04: A wrong form is shown again with what was typed."""
+    answer = add(dispatcher, **form)
     assert answer.status_code == 422
     assert message in answer.text
     assert f'value="{form["imo"]}"' in answer.text
@@ -197,7 +202,8 @@ def test_the_database_is_usable_after_a_refused_vessel(dispatcher: FlaskClient):
 def test_errors_are_json_for_programs_and_pages_for_people(
     client: FlaskClient, path: str, accept: str | None, mimetype: str
 ):
-    answer = client.get(path, headers={"Accept": accept} if accept else {})  # EX-18
+    """EX-18: Errors are json for programs and pages for people."""
+    answer = client.get(path, headers={"Accept": accept} if accept else {})
     assert answer.status_code in {404, 405}
     assert answer.mimetype == mimetype
     assert answer.headers["X-Request-ID"] in answer.text

@@ -20,9 +20,10 @@ def ask(client: FlaskClient, key: str) -> Any:
 
 
 def test_the_fleet_is_a_geojson_feature_collection(client: FlaskClient, api_key: str):
+    """EX-14: The fleet is a geojson feature collection."""
     post_ping(client, ping(lat=51, lon=4, recorded_at="2030-06-01T11:00:00Z"))
     post_ping(client, ping(lat=52, lon=4, recorded_at="2030-06-01T11:30:00Z"))
-    answer = ask(client, api_key)  # EX-14
+    answer = ask(client, api_key)
     assert answer.status_code == 200
     assert answer.mimetype == "application/geo+json"
     assert json.loads(answer.data) == {
@@ -64,7 +65,8 @@ def test_a_vessel_that_was_never_seen_has_no_geometry(client: FlaskClient, api_k
     ],
 )
 def test_without_a_valid_key_the_answer_is_401(client: FlaskClient, header: str | None):
-    headers = {} if header is None else {"Authorization": header}  # SEC-18
+    """SEC-18: Without a valid key the answer is 401."""
+    headers = {} if header is None else {"Authorization": header}
     answer = client.get("/api/v1/vessels", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
@@ -92,7 +94,8 @@ def test_a_session_cookie_does_not_open_the_api(dispatcher: FlaskClient):
 def test_the_61st_request_in_a_minute_gets_429_with_retry_after(
     client: FlaskClient, api_key: str, clock: Clock
 ):
-    for left in range(59, -1, -1):  # EX-15
+    """EX-15: The 61st request in a minute gets 429 with retry after."""
+    for left in range(59, -1, -1):
         answer = ask(client, api_key)
         assert answer.status_code == 200
         assert answer.headers["X-RateLimit-Remaining"] == str(left)

@@ -17,7 +17,8 @@ from carboy.testing import FlaskClient
 
 
 def test_a_new_signed_ping_is_stored_and_answered_with_201(client: FlaskClient, engine: Any):
-    answer = post_ping(client)  # EX-10
+    """EX-10: A new signed ping is stored and answered with 201."""
+    answer = post_ping(client)
     assert answer.status_code == 201
     assert answer.json == {
         "imo": IMO,
@@ -30,12 +31,14 @@ def test_a_new_signed_ping_is_stored_and_answered_with_201(client: FlaskClient, 
 
 
 def test_a_ping_reaches_the_cache_of_latest_positions(app: Carboy, client: FlaskClient):
-    post_ping(client)  # EX-10
+    """EX-10: A ping reaches the cache of latest positions."""
+    post_ping(client)
     assert app.extensions["harbor.services"].cache.get(IMO).lat == 51.95
 
 
 def test_a_repeated_ping_gets_200_and_no_second_row(client: FlaskClient, engine: Any):
-    assert post_ping(client).status_code == 201  # EX-11
+    """EX-11: A repeated ping gets 200 and no second row."""
+    assert post_ping(client).status_code == 201
     again = post_ping(client)
     assert (again.status_code, again.json["created"]) == (200, False)
     assert len(positions(engine)) == 1
@@ -48,7 +51,8 @@ def test_the_same_moment_in_another_zone_is_the_same_ping(client: FlaskClient, e
 
 
 def test_eight_simultaneous_duplicates_make_one_row_and_one_201(app: Carboy, engine: Any):
-    barrier = threading.Barrier(8)  # EX-11
+    """EX-11: Eight simultaneous duplicates make one row and one 201."""
+    barrier = threading.Barrier(8)
     codes: list[int] = []
 
     def send() -> None:
@@ -79,7 +83,8 @@ def test_eight_simultaneous_duplicates_make_one_row_and_one_201(app: Carboy, eng
     ],
 )
 def test_a_bad_or_missing_signature_gets_401(client: FlaskClient, engine: Any, signature: Any):
-    headers = {} if signature is None else {"X-Signature": signature}  # EX-12
+    """EX-12: A bad or missing signature gets 401."""
+    headers = {} if signature is None else {"X-Signature": signature}
     answer = client.post("/api/v1/positions", json=ping(), headers=headers)
     assert answer.status_code == 401
     assert "WWW-Authenticate" in answer.headers
@@ -100,7 +105,9 @@ def test_a_signature_in_capital_hex_gets_401(client: FlaskClient):
 def test_the_signature_is_judged_before_the_json_is_parsed(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ):
-    def parsed(*_args: Any, **_options: Any) -> Any:  # SEC-19
+    """SEC-19: The signature is judged before the json is parsed."""
+
+    def parsed(*_args: Any, **_options: Any) -> Any:
         raise AssertionError("the body was parsed")
 
     monkeypatch.setattr("harbor.fleet_api.parse_ping", parsed)
@@ -180,7 +187,8 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 def test_a_wrong_field_gets_422_that_names_it(
     client: FlaskClient, engine: Any, field: str, value: Any
 ):
-    answer = post_ping(client, ping(**{field: value}))  # EX-13
+    """EX-13: A wrong field gets 422 that names it."""
+    answer = post_ping(client, ping(**{field: value}))
     assert answer.status_code == 422
     assert list(answer.json["error"]["fields"]) == [field]
     assert positions(engine) == []
@@ -242,7 +250,8 @@ def test_what_was_sent_is_not_echoed(client: FlaskClient):
     ids=["empty", "cut", "quotes", "not text", "open", "open objects", "deep", "long number"],
 )
 def test_a_malformed_document_gets_a_4xx_and_no_row(client: FlaskClient, engine: Any, body: bytes):
-    answer = post_raw(client, body)  # EX-13
+    """EX-13: A malformed document gets a 4xx and no row."""
+    answer = post_raw(client, body)
     assert answer.status_code in {400, 422}
     assert answer.is_json
     assert positions(engine) == []
@@ -270,7 +279,8 @@ def test_another_content_type_gets_415(client: FlaskClient, content_type: str):
 def test_a_body_over_the_limit_gets_413_before_its_signature_is_judged(
     client: FlaskClient, engine: Any
 ):
-    body = json.dumps(ping()).encode() + b" " * 2048  # EX-13
+    """EX-13: A body over the limit gets 413 before its signature is judged."""
+    body = json.dumps(ping()).encode() + b" " * 2048
     assert post_raw(client, body).status_code == 413
     assert post_raw(client, body, secret="wrong").status_code == 413
     assert positions(engine) == []
@@ -282,7 +292,8 @@ def test_a_body_just_within_the_limit_is_taken(client: FlaskClient):
 
 
 def test_a_vessel_outside_the_fleet_gets_404(client: FlaskClient, engine: Any):
-    answer = post_ping(client, ping(imo=OTHER_IMO))  # EX-13
+    """EX-13: A vessel outside the fleet gets 404."""
+    answer = post_ping(client, ping(imo=OTHER_IMO))
     assert answer.status_code == 404
     assert answer.json["error"]["title"] == "Not Found"
     assert positions(engine) == []

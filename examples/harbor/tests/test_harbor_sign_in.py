@@ -80,7 +80,8 @@ def test_a_name_that_nobody_has_costs_a_hash_too(
 def test_a_hash_with_older_parameters_is_renewed_at_sign_in(
     app: Carboy, client: FlaskClient, user: str, engine: Any
 ):
-    with Session(engine) as session:  # SEC-04
+    """SEC-04: A hash with older parameters is renewed at sign in."""
+    with Session(engine) as session:
         old = generate_password_hash(PASSWORD, "pbkdf2:sha256:1000")
         session.scalars(select(User)).one().password_hash = old
         session.commit()
@@ -169,7 +170,8 @@ def test_the_session_cookie_is_http_only_and_lax(client: FlaskClient, user: str)
 
 
 def test_visitors_are_sent_to_the_sign_in_page_and_back(client: FlaskClient, user: str):
-    answer = client.get("/fleet/vessels/9074729?a=1")  # LOGIN-03, LOGIN-04
+    """LOGIN-03, LOGIN-04: Visitors are sent to the sign in page and back."""
+    answer = client.get("/fleet/vessels/9074729?a=1")
     assert answer.status_code == 302
     page = client.get(answer.location)
     assert "Please sign in to continue." in page.text
@@ -214,7 +216,8 @@ BAD_TARGETS = [
 
 @pytest.mark.parametrize("target", BAD_TARGETS)
 def test_a_next_that_leaves_this_host_is_refused(target: str | None):
-    assert auth.safe_next(target) is None  # SEC-22
+    """SEC-22: A next that leaves this host is refused."""
+    assert auth.safe_next(target) is None
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,8 @@ def test_signing_in_never_redirects_to_another_host(client: FlaskClient, user: s
     "token", [None, "", "x", "é", "A" * 88, "A" * 86 + "==", "====", "A" * 5000]
 )
 def test_a_form_without_a_valid_token_gets_400(client: FlaskClient, user: str, token: str | None):
-    client.get("/sign-in")  # SEC-06
+    """SEC-06: A form without a valid token gets 400."""
+    client.get("/sign-in")
     form = {"name": user, "password": PASSWORD} | ({} if token is None else {"csrf_token": token})
     answer = client.post("/sign-in", data=form)
     assert answer.status_code == 400
@@ -304,7 +308,8 @@ def test_a_form_from_this_site_is_accepted(dispatcher: FlaskClient):
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_other_unsafe_methods_never_reach_a_page(dispatcher: FlaskClient, method: str):
-    assert dispatcher.open("/fleet/map", method=method).status_code in {400, 405}  # SEC-07
+    """SEC-07: Other unsafe methods never reach a page."""
+    assert dispatcher.open("/fleet/map", method=method).status_code in {400, 405}
 
 
 def test_each_page_masks_the_token_anew(app: Carboy):

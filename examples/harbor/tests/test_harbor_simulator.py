@@ -256,6 +256,7 @@ def test_prune_deletes_old_positions_only(app: Carboy, engine: Any, monkeypatch:
 
 
 def test_the_db_commands_migrate_an_empty_database(app: Carboy, engine: Any):
+    """DEPL-10: The db commands migrate an empty database."""
     Base.metadata.drop_all(engine)
     assert "is at head" in invoke(app, "db", "upgrade").output
     assert invoke(app, "db", "check").exit_code == 0
