@@ -235,8 +235,9 @@ def send(
         response = response_class(
             _body(source, environ), mimetype=kind, headers=headers, direct_passthrough=True
         )
-        facts = _facts(source, etag, last_modified)
+        facts = _dated(source, last_modified)
         facts += _freshness(max_age(source.path) if callable(max_age) else max_age)
+        facts += _tagged(source, etag)
         _add(response, facts)
         if conditional:
             _answer_conditions(response, environ, source.size)
@@ -255,24 +256,26 @@ def _body(source: Source, environ: WSGIEnvironment) -> t.Any:
     return FileBody(source.file, source.size) if wrapper is None else wrapper(source.file, _BLOCK)
 
 
-def _facts(
-    source: Source, etag: bool | str, last_modified: datetime | Seconds | None
-) -> list[tuple[str, str]]:
+def _dated(source: Source, last_modified: datetime | Seconds | None) -> list[tuple[str, str]]:
     headers = []
-    path, size, modified = source.path, source.size, source.modified
     if source.file is None:
-        headers.append(("X-Sendfile", value_of("X-Sendfile", path)))
-    if size is not None:
-        headers.append(("Content-Length", str(size)))
+        headers.append(("X-Sendfile", value_of("X-Sendfile", source.path)))
+    if source.size is not None:
+        headers.append(("Content-Length", str(source.size)))
     if last_modified is not None:
         headers.append(("Last-Modified", http_date(last_modified)))
-    elif modified is not None:
-        headers.append(("Last-Modified", date_of(modified)))
-    if isinstance(etag, str):
-        headers.append(("ETag", value_of("ETag", quote_etag(etag))))
-    elif etag and path is not None:
-        headers.append(("ETag", f'"{modified}-{size}-{adler32(os.fsencode(path))}"'))
+    elif source.modified is not None:
+        headers.append(("Last-Modified", date_of(source.modified)))
     return headers
+
+
+def _tagged(source: Source, etag: bool | str) -> list[tuple[str, str]]:
+    if isinstance(etag, str):
+        return [("ETag", value_of("ETag", quote_etag(etag)))]
+    if etag and source.path is not None:
+        place = adler32(os.fsencode(source.path))
+        return [("ETag", f'"{source.modified}-{source.size}-{place}"')]
+    return []
 
 
 def _freshness(max_age: int | None) -> list[tuple[str, str]]:
