@@ -262,7 +262,9 @@ class TaggedJSONSerializer:
         if type(value) is not dict or (len(value) == 1 and next(iter(value)) in self.tags):
             return False
         stock = len(self.order) == len(_STOCK) and [type(tag) for tag in self.order] == _STOCK
-        return stock and _PLAIN.issuperset(map(type, value.values()))
+        return (
+            stock and type(self).tag is _STOCK_TAG and _PLAIN.issuperset(map(type, value.values()))
+        )
 
     def dumps(self, value: t.Any) -> str:
         """Return the value as compact, tagged JSON."""
@@ -275,3 +277,4 @@ class TaggedJSONSerializer:
 
 
 _STOCK = TaggedJSONSerializer.default_tags[:]
+_STOCK_TAG = TaggedJSONSerializer.tag
