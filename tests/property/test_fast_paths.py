@@ -1,0 +1,189 @@
+"""The short ways through the pipeline give what the long way gives.
+
+Each value is returned by the same view in applications that differ in one thing that nobody should
+notice: hooks that do nothing, a listener, a subclass that changes nothing, an async view.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from werkzeug.exceptions import default_exceptions
+
+from carboy import Carboy, Response, request, request_finished
+
+Answer = tuple[str, list[tuple[str, str]], bytes]
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+bodies = (
+    st.text()
+    | st.binary()
+    | st.dictionaries(st.text(), json_values, max_size=4)
+    | st.lists(json_values, max_size=4)
+)
+codes = st.integers(100, 599)
+values = bodies | st.tuples(bodies, codes)
+
+
+def plain(app: Carboy) -> None:
+    """Nothing: the short way."""
+
+
+def hooked(app: Carboy) -> None:
+    """Hooks that change nothing."""
+    app.before_request(lambda: None)
+    app.after_request(lambda response: response)
+    app.teardown_request(lambda error: None)
+
+
+def url_values(app: Carboy) -> None:
+    """A preprocessor that looks at nothing, so that a request object is made."""
+    app.url_value_preprocessor(lambda endpoint, values: None)
+
+
+class Same(Carboy):
+    """Replaces a method by one that does the same."""
+
+    def full_dispatch_request(self) -> Response:
+        return super().full_dispatch_request()
+
+    def dispatch_request(self) -> Any:
+        return super().dispatch_request()
+
+    def preprocess_request(self) -> Any:
+        return super().preprocess_request()
+
+    def make_response(self, rv: Any) -> Response:
+        return super().make_response(rv)
+
+    def finalize_request(self, rv: Any, from_error_handler: bool = False) -> Response:
+        return super().finalize_request(rv, from_error_handler)
+
+    def process_response(self, response: Response) -> Response:
+        return super().process_response(response)
+
+    def handle_user_exception(self, e: Exception) -> Any:
+        return super().handle_user_exception(e)
+
+    def handle_exception(self, e: Exception) -> Response:
+        return super().handle_exception(e)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return super().ensure_sync(func)
+
+
+class Cell:
+    """What the views return, or raise."""
+
+    value: Any = ""
+
+
+def build(
+    cell: Cell, change: Callable[[Carboy], None], cls: type[Carboy], coloured: bool
+) -> Carboy:
+    app = cls("fast")
+    change(app)
+
+    def answer() -> Any:
+        if isinstance(cell.value, Exception):
+            raise cell.value
+        return cell.value
+
+    async def async_answer() -> Any:
+        return answer()
+
+    app.add_url_rule("/x", "x", async_answer if coloured else answer)
+    app.add_url_rule("/x/<int:number>", "y", lambda number: answer())
+    return app
+
+
+def ask(app: Carboy, method: str, path: str) -> Answer:
+    """One raw WSGI call."""
+    seen: list[Any] = []
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "localhost",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+    }
+    body = app(environ, lambda status, headers, exc_info=None: seen.extend((status, headers)))
+    chunks = b"".join(body)
+    getattr(body, "close", lambda: None)()
+    return seen[0], sorted(seen[1]), chunks
+
+
+CELL = Cell()
+SHORT = build(CELL, plain, Carboy, False)
+LONG = {
+    "hooks": build(CELL, hooked, Carboy, False),
+    "url values": build(CELL, url_values, Carboy, False),
+    "replaced methods": build(CELL, plain, Same, False),
+    "async view": build(CELL, plain, Carboy, True),
+    "async view, replaced methods": build(CELL, hooked, Same, True),
+}
+
+
+@pytest.mark.parametrize("way", LONG)
+@settings(max_examples=60, deadline=None)
+@given(value=values, method=st.sampled_from(["GET", "HEAD", "OPTIONS", "POST"]))
+def test_a_value_is_answered_alike_on_each_way(way: str, value: Any, method: str) -> None:
+    """Text, bytes, JSON and codes: same status, headers and body."""
+    CELL.value = value
+    for path in ("/x", "/x/7", "/nowhere", "/x/"):
+        assert ask(SHORT, method, path) == ask(LONG[way], method, path)
+
+
+@pytest.mark.parametrize("way", LONG)
+@pytest.mark.parametrize("code", default_exceptions)
+def test_an_http_error_is_answered_alike_on_each_way(way: str, code: int) -> None:
+    """Each error class, with its own words and with the application's."""
+    for description in (None, "because <of> this"):
+        CELL.value = default_exceptions[code](description)
+        assert ask(SHORT, "GET", "/x") == ask(LONG[way], "GET", "/x")
+
+
+def test_a_listener_gets_the_response_of_a_value_that_would_go_the_short_way() -> None:
+    """A signal's receiver sees what is sent, and takes nothing from it."""
+    CELL.value = {"a": [1, 2]}
+    before = ask(SHORT, "GET", "/x")
+    seen: list[Response] = []
+
+    def receive(sender: Carboy, response: Response, **more: Any) -> None:
+        seen.append(response)
+
+    with request_finished.connected_to(receive, SHORT):
+        assert ask(SHORT, "GET", "/x") == before
+    assert seen[0].get_data() == before[2]
+
+
+def test_a_view_that_asks_for_its_response_after_the_fact_gets_it() -> None:
+    """``after_this_request`` in the view leaves the short way."""
+    app = Carboy("fast")
+
+    @app.get("/")
+    def index() -> str:
+        from carboy import after_this_request
+
+        @after_this_request
+        def add(response: Response) -> Response:
+            response.headers["X-Method"] = request.method
+            return response
+
+        return "x"
+
+    assert ("X-Method", "GET") in ask(app, "GET", "/")[1]
