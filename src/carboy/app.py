@@ -33,7 +33,14 @@ from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger, printable
 from .plan import LIFECYCLE, HookTable, Plans, remember_originals
 from .routing import Router, UrlBuilder
-from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, find_package, setupmethod
+from .scaffold import (
+    Scaffold,
+    _endpoint_from_view_func,
+    _sentinel,
+    find_package,
+    named,
+    setupmethod,
+)
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .urls import url_for
 from .wrappers import Request, Response, _split_blueprint_path
@@ -178,45 +185,40 @@ class Carboy(StaticFiles, Scaffold):
         root_path: str | None = None,
     ) -> None:
         self._plans = Plans()
-        super().__init__(
-            import_name=import_name,
-            static_folder=static_folder,
-            static_url_path=static_url_path,
-            template_folder=template_folder,
-            root_path=root_path,
-        )
-        if instance_path is None:
-            instance_path = self.auto_find_instance_path()
-        elif not os.path.isabs(instance_path):
-            raise ValueError(
-                "If an instance path is provided it must be absolute. A relative path was given"
-                " instead."
-            )
-        #: The folder for files of this deployment.
-        self.instance_path = instance_path
-        #: The configuration, a dict.
-        self.config = self.make_config(instance_relative_config)
-        #: What ``abort`` calls.
-        self.aborter = self.make_aborter()
-        #: Encodes and decodes JSON.
-        self.json: JSONProvider = self.json_provider_class(self)
-        #: Functions tried when ``url_for`` fails: they get the error, the endpoint and the values.
-        self.url_build_error_handlers: list[
-            t.Callable[[Exception, str, dict[str, t.Any]], str]
-        ] = []
-        self.teardown_appcontext_funcs: list[ct.TeardownCallable] = []
-        self.shell_context_processors: list[ct.ShellContextProcessorCallable] = []
-        #: The registered blueprints by name.
-        self.blueprints: dict[str, Blueprint] = {}
+        super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         #: Where extensions keep their state, under their names.
         self.extensions: dict[str, t.Any] = {}
+        #: The registered blueprints by name.
+        self.blueprints: dict[str, Blueprint] = {}
         #: The rules, as Werkzeug's map.
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
+        self.shell_context_processors: list[ct.ShellContextProcessorCallable] = []
+        self.teardown_appcontext_funcs: list[ct.TeardownCallable] = []
+        #: Functions tried when ``url_for`` fails: they get the error, the endpoint and the values.
+        self.url_build_error_handlers: list[ct.URLBuildErrorCallable] = []
+        #: The folder for files of this deployment.
+        self.instance_path = self._instance_path(instance_path)
+        #: The configuration, a dict.
+        self.config = self.make_config(instance_relative_config)
+        #: Encodes and decodes JSON.
+        self.json: JSONProvider = self.json_provider_class(self)
+        #: What ``abort`` calls.
+        self.aborter = self.make_aborter()
         self._got_first_request = False
         self.template_context_processors[None].append(_default_template_ctx_processor)
         if self.has_static_folder:
             self._add_static_route(static_host, host_matching)
+
+    def _instance_path(self, given: str | None) -> str:
+        if given is None:
+            return self.auto_find_instance_path()
+        if os.path.isabs(given):
+            return given
+        raise ValueError(
+            "If an instance path is provided it must be absolute. A relative path was given"
+            f" instead: {given!r}."
+        )
 
     def _add_static_route(self, host: str | None, host_matching: bool) -> None:
         assert bool(host) == host_matching, "Invalid static_host/host_matching combination"
@@ -469,12 +471,7 @@ class Carboy(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_filter], T_template_filter]:
         """Register the decorated function as a template filter, under ``name`` or its own."""
-
-        def register(f: T_template_filter) -> T_template_filter:
-            self.add_template_filter(f, name=name)
-            return f
-
-        return register
+        return named(self.add_template_filter, name)
 
     @setupmethod
     def add_template_filter(self, f: ct.TemplateFilterCallable, name: str | None = None) -> None:
@@ -486,12 +483,7 @@ class Carboy(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_test], T_template_test]:
         """Register the decorated function as a template test, under ``name`` or its own."""
-
-        def register(f: T_template_test) -> T_template_test:
-            self.add_template_test(f, name=name)
-            return f
-
-        return register
+        return named(self.add_template_test, name)
 
     @setupmethod
     def add_template_test(self, f: ct.TemplateTestCallable, name: str | None = None) -> None:
@@ -503,12 +495,7 @@ class Carboy(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_global], T_template_global]:
         """Register the decorated function for use in templates, under ``name`` or its own."""
-
-        def register(f: T_template_global) -> T_template_global:
-            self.add_template_global(f, name=name)
-            return f
-
-        return register
+        return named(self.add_template_global, name)
 
     @setupmethod
     def add_template_global(self, f: ct.TemplateGlobalCallable, name: str | None = None) -> None:

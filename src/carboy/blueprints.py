@@ -8,7 +8,7 @@ import typing as t
 from . import typing as ct
 from .errors import setup_finished
 from .files import StaticFiles
-from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, setupmethod
+from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, named, setupmethod
 
 if t.TYPE_CHECKING:
     from .app import Carboy
@@ -113,13 +113,7 @@ class Blueprint(StaticFiles, Scaffold):
         root_path: str | None = None,
         cli_group: str | None = _sentinel,
     ) -> None:
-        super().__init__(
-            import_name=import_name,
-            static_folder=static_folder,
-            static_url_path=static_url_path,
-            template_folder=template_folder,
-            root_path=root_path,
-        )
+        super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         if not name:
             raise ValueError("'name' may not be empty.")
         if "." in name:
@@ -279,12 +273,7 @@ class Blueprint(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_filter], T_template_filter]:
         """Register a template filter for the whole application; see its ``template_filter``."""
-
-        def register(f: T_template_filter) -> T_template_filter:
-            self.add_app_template_filter(f, name=name)
-            return f
-
-        return register
+        return named(self.add_app_template_filter, name)
 
     @setupmethod
     def add_app_template_filter(
@@ -298,12 +287,7 @@ class Blueprint(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_test], T_template_test]:
         """Register a template test for the whole application; see its ``template_test``."""
-
-        def register(f: T_template_test) -> T_template_test:
-            self.add_app_template_test(f, name=name)
-            return f
-
-        return register
+        return named(self.add_app_template_test, name)
 
     @setupmethod
     def add_app_template_test(self, f: ct.TemplateTestCallable, name: str | None = None) -> None:
@@ -315,12 +299,7 @@ class Blueprint(StaticFiles, Scaffold):
         self, name: str | None = None
     ) -> t.Callable[[T_template_global], T_template_global]:
         """Register a template global for the whole application; see its ``template_global``."""
-
-        def register(f: T_template_global) -> T_template_global:
-            self.add_app_template_global(f, name=name)
-            return f
-
-        return register
+        return named(self.add_app_template_global, name)
 
     @setupmethod
     def add_app_template_global(

@@ -51,6 +51,22 @@ def setupmethod(f: F) -> F:
     return t.cast(F, update_wrapper(checked, f))
 
 
+def named(add: t.Callable[..., None], name: str | None) -> t.Callable[[F], F]:
+    """A decorator that calls ``add(function, name=name)`` and returns the function."""
+
+    def register(f: F) -> F:
+        add(f, name=name)
+        return f
+
+    return register
+
+
+def kept(functions: list[t.Any], f: F) -> F:
+    """Append a decorated function to its list, and return it."""
+    functions.append(f)
+    return f
+
+
 def _endpoint_from_view_func(view_func: ct.RouteCallable) -> str:
     """The endpoint of a view that was not given one: the function's name."""
     assert view_func is not None, "expected view func if endpoint is not provided."
@@ -192,27 +208,27 @@ class Scaffold:
     @setupmethod
     def get(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
         """Register a view for GET (and HEAD and OPTIONS): :meth:`route` with one method."""
-        return self._method_route("GET", rule, options)
+        return self._method_route(rule=rule, options=options, method="GET")
 
     @setupmethod
     def post(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
         """Register a view for POST: :meth:`route` with one method."""
-        return self._method_route("POST", rule, options)
+        return self._method_route(rule=rule, options=options, method="POST")
 
     @setupmethod
     def put(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
         """Register a view for PUT: :meth:`route` with one method."""
-        return self._method_route("PUT", rule, options)
+        return self._method_route(rule=rule, options=options, method="PUT")
 
     @setupmethod
     def delete(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
         """Register a view for DELETE: :meth:`route` with one method."""
-        return self._method_route("DELETE", rule, options)
+        return self._method_route(rule=rule, options=options, method="DELETE")
 
     @setupmethod
     def patch(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
         """Register a view for PATCH: :meth:`route` with one method."""
-        return self._method_route("PATCH", rule, options)
+        return self._method_route(rule=rule, options=options, method="PATCH")
 
     @setupmethod
     def route(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
@@ -268,8 +284,7 @@ class Scaffold:
         On a blueprint: before the views of that blueprint. Returning None lets the request
         go on.
         """
-        self.before_request_funcs.setdefault(None, []).append(f)
-        return f
+        return kept(self.before_request_funcs.setdefault(None, []), f)
 
     @setupmethod
     def after_request(self, f: T_after_request) -> T_after_request:
@@ -277,8 +292,7 @@ class Scaffold:
 
         On a blueprint: the responses of its views. Not run when an exception propagates.
         """
-        self.after_request_funcs.setdefault(None, []).append(f)
-        return f
+        return kept(self.after_request_funcs.setdefault(None, []), f)
 
     @setupmethod
     def teardown_request(self, f: T_teardown) -> T_teardown:
@@ -287,26 +301,22 @@ class Scaffold:
         It runs whatever happened, and its return value is ignored. If it raises, the others
         still run.
         """
-        self.teardown_request_funcs.setdefault(None, []).append(f)
-        return f
+        return kept(self.teardown_request_funcs.setdefault(None, []), f)
 
     @setupmethod
     def context_processor(self, f: T_template_context_processor) -> T_template_context_processor:
         """Register a function whose dict is added to the variables of each template."""
-        self.template_context_processors[None].append(f)
-        return f
+        return kept(self.template_context_processors[None], f)
 
     @setupmethod
     def url_value_preprocessor(self, f: T_url_value_preprocessor) -> T_url_value_preprocessor:
         """Register a function that gets endpoint and view args, and may change the args."""
-        self.url_value_preprocessors[None].append(f)
-        return f
+        return kept(self.url_value_preprocessors[None], f)
 
     @setupmethod
     def url_defaults(self, f: T_url_defaults) -> T_url_defaults:
         """Register a function that gets endpoint and values of ``url_for``, to add to them."""
-        self.url_default_functions[None].append(f)
-        return f
+        return kept(self.url_default_functions[None], f)
 
     @setupmethod
     def errorhandler(
@@ -318,11 +328,11 @@ class Scaffold:
         unknown code and TypeError for something else than a code or an exception class.
         """
 
-        def register(f: T_error_handler) -> T_error_handler:
+        def handles(f: T_error_handler) -> T_error_handler:
             self.register_error_handler(code_or_exception, f)
             return f
 
-        return register
+        return handles
 
     @setupmethod
     def register_error_handler(

@@ -64,6 +64,8 @@ TeardownCallable = (
 )
 
 URLValuePreprocessorCallable = t.Callable[[str | None, _Variables | None], None]
+#: Takes the error, the endpoint and the values of ``url_for``; returns a URL or raises.
+URLBuildErrorCallable = t.Callable[[Exception, str, _Variables], str]
 URLDefaultCallable = t.Callable[[str, _Variables], None]
 
 TemplateContextProcessorCallable = (
