@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys as _sys
 import typing as t
 
-from .importing import import_lightly as _import_lightly
-
-_import_lightly("werkzeug")
-
-from . import json as json  # noqa: E402
+from . import importing as _importing  # first: it decides how Werkzeug is imported  # noqa: F401
+from . import json as json
 from .app import Carboy as Carboy
 from .app import Flask as Flask
 from .blueprints import Blueprint as Blueprint

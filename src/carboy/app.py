@@ -165,7 +165,7 @@ class Carboy(StaticFiles, Scaffold):
     #: ``TESTING``: exceptions propagate, extensions may change their ways.
     testing = ConfigAttribute[bool]("TESTING")
     #: ``SECRET_KEY``: signs the session cookie.
-    secret_key = ConfigAttribute[t.Union[str, bytes, None]]("SECRET_KEY")
+    secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")
     #: ``PERMANENT_SESSION_LIFETIME``: a timedelta; a number counts as seconds.
     permanent_session_lifetime = ConfigAttribute[t.Any](
         "PERMANENT_SESSION_LIFETIME", get_converter=_make_timedelta

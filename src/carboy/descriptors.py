@@ -7,7 +7,7 @@ import typing as t
 T = t.TypeVar("T")
 
 
-class lazy(t.Generic[T]):  # noqa: N801 - used as a decorator, like property
+class lazy(t.Generic[T]):
     """Compute an attribute on first access and keep it in the instance's ``__dict__``.
 
     Unlike :func:`functools.cached_property` of Python 3.11 it takes no lock, and unlike a

@@ -47,3 +47,6 @@ def _submodule(package: str, name: str) -> t.Any:
     if name.startswith("__"):
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     return import_module(f"{package}.{name}")
+
+
+import_lightly("werkzeug")

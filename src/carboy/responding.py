@@ -57,7 +57,7 @@ def make_response(ctx: RequestContext, rv: t.Any) -> Response:
     cls = ctx.app.response_class
     if isinstance(rv, cls):
         response = rv
-    elif isinstance(rv, _TEXT) or isinstance(rv, cabc.Iterator):
+    elif isinstance(rv, (*_TEXT, cabc.Iterator)):
         return cls(rv, status=status, headers=headers)
     elif isinstance(rv, dict | list):
         response = ctx.app.json.response(rv)

@@ -6,7 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -25,18 +25,18 @@ PLUGIN_GROUPS = ("carboy.commands", "flask.commands")
 class AppGroup(click.Group):
     """A click group whose commands run in the application's context."""
 
-    def command(self, *args: Any, **kwargs: Any) -> Any:
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
         """Register a command, as click's decorator does, inside `with_appcontext`.
 
         `with_appcontext=False` leaves the callback as it is.
         """
         wanted = kwargs.pop("with_appcontext", True)
         if args and callable(args[0]):  # @group.command without parentheses
-            made = self.command(with_appcontext=wanted, **kwargs)(args[0])
-            return made
+            made: Any = self.command(with_appcontext=wanted, **kwargs)(args[0])
+            return cast("Callable[[Callable[..., Any]], click.Command]", made)
         register = super().command(*args, **kwargs)
 
-        def decorator(f: Callable[..., Any]) -> Any:
+        def decorator(f: Callable[..., Any]) -> click.Command:
             return register(with_appcontext(f) if wanted else f)
 
         return decorator

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ..bridges import WSGI_BRIDGE, drive
-from ..ctx import RequestContext
-from ..pipeline import handle
+from carboy.bridges import WSGI_BRIDGE, drive
+from carboy.ctx import RequestContext
+from carboy.pipeline import handle
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from ..app import Carboy
+    from carboy.app import Carboy
 
 
 def respond(
