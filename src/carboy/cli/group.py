@@ -25,7 +25,9 @@ PLUGIN_GROUPS = ("carboy.commands", "flask.commands")
 class AppGroup(click.Group):
     """A click group whose commands run in the application's context."""
 
-    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    def command(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> Callable[[Callable[..., Any]], click.Command]:
         """Register a command, as click's decorator does, inside `with_appcontext`.
 
         `with_appcontext=False` leaves the callback as it is.
