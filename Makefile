@@ -20,10 +20,10 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat clean browser
+.PHONY: help setup demo test check fix lint type bench compat compat-extensions clean browser
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 setup: $(INSTALLED) ## make the environment that the other verbs use
 
@@ -69,6 +69,9 @@ $(BENCH_VENV)/.installed: pyproject.toml bench/requirements.txt
 
 compat: ## Flask's own test suite on Flask and on Carboy; writes docs/compat-flask-suite.md
 	$(PYTHON) tests/compat/run_flask_suite.py $(ARGS)
+
+compat-extensions: ## the suites of popular extensions on Flask and on Carboy; ARGS="--only NAME"
+	$(PYTHON) tests/compat/run_extension_suites.py $(ARGS)
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
