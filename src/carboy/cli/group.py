@@ -39,7 +39,8 @@ class AppGroup(click.Group):
         register = super().command(*args, **kwargs)
 
         def decorator(f: Callable[..., Any]) -> click.Command:
-            return register(with_appcontext(f) if wanted else f)
+            made: click.Command = register(with_appcontext(f) if wanted else f)
+            return made
 
         return decorator
 
