@@ -15,6 +15,12 @@ if t.TYPE_CHECKING:
 
 _READ_SIZE = 64 * 1024
 
+BAD_LENGTH = "The Content-Length header is not a number of bytes; it must be digits only."
+TWO_LENGTHS = (
+    "The request has a Content-Length and is sent in chunks as well, so where it ends is not"
+    " certain (RFC 9112 section 6.3)."
+)
+
 
 def declared_length(environ: WSGIEnvironment) -> int | None:
     """The bytes that ``Content-Length`` announces, or None without a usable one.
@@ -23,9 +29,15 @@ def declared_length(environ: WSGIEnvironment) -> int | None:
     whatever the header says (RFC 9112 section 6.3).
     """
     text: str = environ.get("CONTENT_LENGTH") or ""
-    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+    if "HTTP_TRANSFER_ENCODING" in environ and is_chunked(environ):
         return None
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def is_chunked(environ: WSGIEnvironment) -> bool:
+    """Whether the client sends the body in chunks (RFC 9112 section 7.1)."""
+    codings = environ.get("HTTP_TRANSFER_ENCODING", "").lower().split(",")
+    return "chunked" in (coding.strip(" \t") for coding in codings)
 
 
 class BodyStream(io.RawIOBase):
@@ -53,9 +65,7 @@ class BodyStream(io.RawIOBase):
         length = declared_length(environ)
         if length is None:
             if environ.get("CONTENT_LENGTH") and "wsgi.input_terminated" not in environ:
-                raise BadRequest(
-                    "The Content-Length header is not a number of bytes; it must be digits only."
-                )
+                raise BadRequest(TWO_LENGTHS if is_chunked(environ) else BAD_LENGTH)
             if "wsgi.input_terminated" not in environ:
                 return io.BytesIO()
         elif limit is not None and length > limit:

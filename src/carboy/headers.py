@@ -163,7 +163,7 @@ def _scope(name: str, scope: CookieScope) -> tuple[str, str]:
     if samesite is not None and (samesite := samesite.title()) not in _SAME_SITE:
         raise ValueError("SameSite must be 'Strict', 'Lax', or 'None'.")
     before = ""
-    if domain:
+    if domain is not None:
         host = domain.partition(":")[0].lstrip(".").encode("idna").decode("ascii")
         before = f"; Domain={host}"
     after = "; Secure" if secure or partitioned else ""

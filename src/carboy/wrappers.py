@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import _get_server
 
 from . import json
-from .body import BodyStream, declared_length, parse_cookies, parse_pairs, parse_query
+from .body import BodyStream, declared_length, is_chunked, parse_cookies, parse_pairs, parse_query
 from .descriptors import lazy
 from .errors import FirstError
 from .formparsing import FormParser
@@ -263,7 +263,11 @@ class Request(RequestBase):
 
         @lazy
         def content_length(self) -> int | None:
-            return declared_length(self.environ)
+            environ = self.environ
+            length = declared_length(environ)
+            if length is None and "CONTENT_LENGTH" in environ and not is_chunked(environ):
+                return 0  # no number, as Werkzeug has it; reading the body says so with a 400
+            return length
 
         @lazy
         def stream(self) -> t.IO[bytes]:
