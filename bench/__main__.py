@@ -24,6 +24,7 @@ from bench.cases import ALL, BY_NAME, Case
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "benchmarks.md"
+README = Path(__file__).parents[1] / "README.md"
 FRAMEWORKS = ("carboy", "flask", "falcon", "floor", "library")
 # Each timing is the best of a few short bursts: what else the machine does hits some of them only.
 BURST_SECONDS = 0.01
@@ -138,6 +139,10 @@ def main() -> int:
     print(page)
     if whole and not options.quick:
         TARGET.write_text(page)
+        readme = README.read_text()
+        start, end = "<!-- bench -->", "<!-- /bench -->"
+        before, after = readme.split(start)[0], readme.split(end)[1]
+        README.write_text(f"{before}{start}\n{report.summary(results)}\n{end}{after}")
     return 0
 
 

@@ -60,6 +60,17 @@ def page(
     return "\n".join(lines).rstrip() + "\n"
 
 
+def summary(results: dict[str, Times]) -> str:
+    """The table for the README: the times, and how many times faster than Flask."""
+    lines = ["| request | Carboy | Flask | Falcon | faster than Flask |", "|---|--:|--:|--:|--:|"]
+    for name, times in results.items():
+        if name != ONE_ROUTE.name and {"carboy", "flask"} <= times.keys():
+            cells = [_micro(times.get(n)) for n in ("carboy", "flask", "falcon")]
+            times_faster = 1 / ratios(times["carboy"], times["flask"]).middle
+            lines.append(f"| {BY_NAME[name].title} | {' | '.join(cells)} | {times_faster:.1f} x |")
+    return "\n".join(lines)
+
+
 def _facts(rounds: int, clock: str) -> list[str]:
     return [
         f"- date: {datetime.date.today().isoformat()}; {rounds} rounds, {clock} time",
