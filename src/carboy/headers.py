@@ -70,8 +70,8 @@ def value_of(name: str, value: t.Any) -> str:
         )
     if max(text, default="") > "\xff" and name.lower() not in _ADDRESSES:
         raise ValueError(
-            f"Header values are sent as Latin-1, but {name!r} was to be {text[:200]!r}. Percent-"
-            "encode it, or pass it as a parameter of headers.set, which encodes it (RFC 8187)."
+            f"Header values are sent as Latin-1, but {name!r} was to be {text[:200]!r}."
+            " Percent-encode it, for instance with urllib.parse.quote."
         )
     return text
 
