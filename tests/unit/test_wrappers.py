@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from werkzeug.datastructures import Headers as WerkzeugHeaders
 from werkzeug.datastructures import ETags, IfRange, ImmutableMultiDict, MultiDict, Range
+from werkzeug.datastructures import Headers as WerkzeugHeaders
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.http import dump_cookie
 from werkzeug.user_agent import UserAgent
