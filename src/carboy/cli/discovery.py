@@ -16,12 +16,17 @@ import click
 
 from carboy.app import Carboy
 
+from .hints import explain_import_error
+
 _APP_NAMES = ("app", "application")
 _FACTORY_NAMES = ("create_app", "make_app")
 
 
 class NoAppException(click.UsageError):
     """No application could be found or loaded; the message says why and what to do."""
+
+    #: What the application's own module raised, if that is the reason.
+    import_error: ImportError | None = None
 
 
 def find_best_app(module: ModuleType) -> Carboy:
@@ -174,15 +179,21 @@ def locate_app(
     except ImportError as error:
         # One frame is this function's: the module was not found. More are the module's own.
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise ModuleFailed(
-                f"While importing {module_name!r}, an ImportError was raised:\n\n"
-                f"{traceback.format_exc()}"
-            ) from None
+            raise _module_failed(module_name, error) from None
         if raise_if_not_found:
             raise NoAppException(f"Could not import {module_name!r}.") from None
         return None
     module = sys.modules[module_name]
     return find_best_app(module) if app_name is None else find_app_by_string(module, app_name)
+
+
+def _module_failed(module_name: str, error: ImportError) -> ModuleFailed:
+    text = f"While importing {module_name!r}, an ImportError was raised:\n\n"
+    text += traceback.format_exc()
+    hint = explain_import_error(error)
+    failed = ModuleFailed(f"{text}\n{hint}" if hint else text)
+    failed.import_error = error
+    return failed
 
 
 class ModuleFailed(NoAppException):

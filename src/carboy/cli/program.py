@@ -8,6 +8,7 @@ import click
 
 from carboy._alias import AliasError, expect_flask, share_with_children
 
+from .doctor import doctor_command
 from .group import FlaskGroup
 
 cli = FlaskGroup(
@@ -19,6 +20,7 @@ The application is named by '--app', by the environment variable 'FLASK_APP' or 
 is found in a 'wsgi.py' or 'app.py' of the current directory.
 """,
 )
+cli.add_command(doctor_command)
 
 
 def main() -> None:
