@@ -248,6 +248,38 @@ def test_in_the_middle_of_flasks_own_import_it_names_the_importer(run, real_flas
     assert f"by {tmp_path / 'script.py'}" in error
 
 
+def test_remains_of_the_real_flask_are_named(run, real_flask):
+    """An import that failed half-way leaves submodules behind; so does clearing sys.modules."""
+    error = run(
+        "import flask, sys\ndel sys.modules['flask'], flask\nimport carboy.as_flask\n",
+        ok=False,
+        PYTHONPATH=str(real_flask),
+    )
+    assert "The real Flask was imported before" in error
+    assert f"flask.app ({real_flask / 'flask' / 'app.py'})" in error
+
+
+def test_an_import_of_the_real_flask_that_failed_half_way_is_named(run, real_flask):
+    (real_flask / "flask" / "__init__.py").write_text("from .app import Flask\nimport missing\n")
+    error = run(
+        "try:\n    import flask\nexcept ImportError: pass\nimport carboy.as_flask\n",
+        ok=False,
+        PYTHONPATH=str(real_flask),
+    )
+    assert "The real Flask was imported before" in error
+    assert "before the first import of flask" in error
+
+
+def test_the_alias_half_way_through_its_own_import_is_harmless(run, tmp_path):
+    """An extension that installs the alias again while `flask` is being imported through it."""
+    (tmp_path / "flask_again.py").write_text("import carboy.as_flask\nfrom flask import Flask\n")
+    run("""
+import carboy.as_flask
+import flask_again, carboy
+assert flask_again.Flask is carboy.Carboy
+""")
+
+
 def test_a_flask_py_of_the_applications_own_is_named(run, tmp_path):
     """APP-17."""
     (tmp_path / "flask.py").write_text("app = None\n")
@@ -274,6 +306,26 @@ def test_the_refusal_is_an_import_error_and_can_be_repeated(run, real_flask):
         "assert flask.Flask.__module__ == 'flask.app'\n",
         PYTHONPATH=str(real_flask),
     )
+
+
+def test_the_command_names_an_application_in_a_file_flask_py(run_python, tmp_path):
+    (tmp_path / "flask.py").write_text("app = None\n")
+    result = run_python("-m", "carboy", "--app", "flask", "routes")
+    assert result.returncode != 0
+    assert "flask.py, the name of the framework itself" in result.stderr
+    assert "Rename the file" in result.stderr
+
+
+def test_what_the_alias_itself_left_in_sys_modules_is_no_hindrance(run):
+    """The remains of the alias itself are no remains of Flask."""
+    run("""
+import carboy.as_flask, sys, flask.views
+del sys.modules["flask"], flask
+import importlib
+importlib.reload(carboy.as_flask)
+import flask
+assert flask.Flask is carboy.Carboy
+""")
 
 
 # -- the command and its children ---------------------------------------------------------------

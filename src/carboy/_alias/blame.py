@@ -27,7 +27,9 @@ class AliasError(ImportError):
 def explain_conflict(modules: Mapping[str, ModuleType | None]) -> str | None:
     """Return what stands in the way of the alias in `modules`; None when nothing does."""
     taken = modules.get("flask")
-    if taken is None or isinstance(taken, Face) or _is_stand_in(taken):
+    if taken is None:
+        return _explain_remains(modules)
+    if isinstance(taken, Face) or _is_stand_in(taken):
         return None
     file = getattr(taken, "__file__", None) or "an unknown file"
     if not _is_flask(taken):
@@ -43,6 +45,19 @@ def explain_conflict(modules: Mapping[str, ModuleType | None]) -> str | None:
         f"'import carboy.as_flask' came too late: the real Flask ({file}) {state}, {by}. Both"
         f" cannot be 'flask' in one process. {_FIX}"
     )
+
+
+def _explain_remains(modules: Mapping[str, ModuleType | None]) -> str | None:
+    """As `explain_conflict`, where `flask` itself has been taken out of `sys.modules` again."""
+    for name, module in modules.items():
+        if name.startswith("flask.") and getattr(module, "__name__", "").startswith("flask."):
+            return (
+                f"The real Flask was imported before, and its module {name}"
+                f" ({getattr(module, '__file__', None) or 'an unknown file'}) is still in"
+                " sys.modules, although flask is not: an import that failed half-way or code that"
+                f" clears sys.modules has left it. {_FIX}"
+            )
+    return None
 
 
 def _is_stand_in(module: ModuleType) -> bool:
