@@ -55,6 +55,8 @@ _DEFAULTS: dict[str, t.Any] = {
     "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
     "SESSION_REFRESH_EACH_REQUEST": True,
     "MAX_COOKIE_SIZE": 4093,
+    # what `carboy check` is not to report: ids of rules
+    "CHECK_IGNORE": (),
 }
 _SESSION_COOKIE = {
     "NAME": "session",

@@ -48,8 +48,8 @@ FLOORS: dict[str, list[str]] = {
         "app",
         "",
     ],
-    "rooms": ["debughelpers", "testing"],
-    "tools": ["_alias", "cli", "as_flask", "sansio", "__main__"],
+    "rooms": ["debughelpers", "testing", "security"],
+    "tools": ["_alias", "check", "cli", "as_flask", "sansio", "__main__"],
 }
 
 #: (room, what it opens): why it is not imported at the top.
@@ -60,6 +60,8 @@ LAZY_DOORS = {
     ("app", "templating"): "Jinja2 is for applications that render templates",
     ("app", "testing"): "Werkzeug's test client is for tests",
     ("cli", "cli"): "Werkzeug's debugger is for debug mode",
+    ("cli", "check"): "the rules are for `carboy check` and `carboy explain`",
+    ("cli", "security"): "only `carboy secret` makes keys",
     ("helpers", "scaffold"): "an old address of a private name that extensions still import",
     ("scaffold", "cli"): "an application without commands never imports Click",
     ("templating", "debughelpers"): "only with EXPLAIN_TEMPLATE_LOADING",

@@ -10,6 +10,7 @@ from carboy._alias import AliasError, expect_flask, share_with_children
 
 from .doctor import doctor_command
 from .group import FlaskGroup
+from .safety import check_command, explain_command, secret_command
 
 cli = FlaskGroup(
     name="carboy",
@@ -21,6 +22,8 @@ is found in a 'wsgi.py' or 'app.py' of the current directory.
 """,
 )
 cli.add_command(doctor_command)
+for _command in (secret_command, check_command, explain_command):
+    cli.add_command(_command)
 
 
 def main() -> None:
