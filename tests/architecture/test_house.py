@@ -35,7 +35,7 @@ FLOORS: dict[str, list[str]] = {
         "sessions",
         "routing",
     ],
-    "engine": ["plan", "responding", "bridges", "pipeline", "urls"],
+    "engine": ["plan", "bridges", "responding", "pipeline", "urls"],
     "doors": ["gateways"],
     "surface": [
         "sending",
