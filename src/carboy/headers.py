@@ -259,15 +259,11 @@ class Headers(HeadersBase):
             lowered = key.lower()
             for name, value in self._list:
                 if name.lower() == lowered:
-                    break
-            else:
-                return default
-            if type is None:
-                return value
-            try:
-                return type(value)
-            except ValueError:
-                return default
+                    try:
+                        return value if type is None else type(value)
+                    except ValueError:
+                        return default
+            return default
 
         def __contains__(self, key: object) -> bool:
             if not isinstance(key, str):

@@ -68,18 +68,19 @@ class Request(RequestBase):
     json_module: t.Any = json
     form_data_parser_class = FormParser
 
+    #: Why matching failed (404, 405, a redirect), raised when the request is dispatched.
+    routing_exception: HTTPException | None = None
+
     #: The rule that matched, or None: nothing matched, or matching has not happened yet.
     url_rule: Rule | None = None
 
     #: The values of the rule's variables by name, or None when no rule matched.
     view_args: dict[str, t.Any] | None = None
 
-    #: Why matching failed (404, 405, a redirect), raised when the request is dispatched.
-    routing_exception: HTTPException | None = None
-
-    _max_content_length: int | None = None
-    _max_form_memory_size: int | None = None
+    # Limits of this request alone, set by its view.
     _max_form_parts: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_content_length: int | None = None
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False

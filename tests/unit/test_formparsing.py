@@ -306,16 +306,17 @@ def test_a_stream_that_breaks_closes_the_files() -> None:
     assert all(file.closed for file in spooled)
 
 
-@pytest.mark.parametrize("shift", range(-4, 40))
-def test_a_boundary_across_two_blocks_is_no_data(shift: int) -> None:
-    """Werkzeug's decoder alone would add a carriage return to the file, or mix up the fields."""
-    head = len(encoded([("f", "n", b"", None)]).partition(b"\r\n\r\n")[0]) + 4
-    data = b"x" * (64 * 1024 - head - shift)
-    body = encoded([("f", "n", data, None), ("empty", b""), ("last", b"1")])
-    for whole in (body, body[: body.rindex(b"\r\n--")] + b"\r\n--a-boundary--"):
+@pytest.mark.parametrize("ending", [b"--\r\n", b"--"])
+def test_a_boundary_across_two_blocks_is_no_data(ending: bytes) -> None:
+    """Werkzeug's decoder alone would add a carriage return to a field, or mix fields up."""
+    head = encoded([("f", "n", b"", None)]).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    tail = encoded([("empty", b""), ("last", b"1")]).removesuffix(b"--\r\n") + ending
+    for shift in range(len(tail) + 4):
+        data = b"x" * (64 * 1024 - len(head) - shift)
+        body = head + data + tail
         _, form, files = FormParser().parse(
-            io.BytesIO(whole), MULTIPART, len(whole), {"boundary": BOUNDARY}
+            io.BytesIO(body), MULTIPART, len(body), {"boundary": BOUNDARY}
         )
-        assert files["f"].read() == data
-        assert form.to_dict() == {"empty": "", "last": "1"}
+        assert files["f"].read() == data, shift
+        assert form.to_dict() == {"empty": "", "last": "1"}, shift
         files["f"].close()
