@@ -598,8 +598,10 @@ class Response(ResponseBase):
         errors.reraise()
 
     def _check_headers(self) -> None:
-        """Check headers of Werkzeug's class, which somebody handed over."""
+        """Check headers of Werkzeug's class, which somebody handed over, or a dict's, a list's."""
         try:
+            if not isinstance(self.headers, HeadersBase):
+                self.headers = Headers(self.headers)
             check_pairs(self.headers)
         except ValueError:
             self.close()

@@ -923,3 +923,18 @@ def test_flashed_messages_are_told_by_signal_with_category() -> None:
     with message_flashed.connected_to(listen, app), app.test_request_context():
         flash("note", "own")
     assert told == [("note", "own")]
+
+
+@pytest.mark.parametrize("headers", [{"X-Own": "1"}, [("X-Own", "1")]], ids=["dict", "list"])
+def test_the_headers_of_a_response_may_be_assigned_over(headers: Any) -> None:
+    """httpbin writes a plain dict there."""
+    app = make()
+
+    @app.get("/own")
+    def own() -> Response:
+        response = Response("own", 418)
+        response.headers = headers
+        return response
+
+    answer = get(app, "/own")
+    assert (answer.status_code, answer.text, answer.headers["X-Own"]) == (418, "own", "1")
