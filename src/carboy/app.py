@@ -262,6 +262,14 @@ class Carboy(StaticFiles, Scaffold):
                 f_name, "application", self.name, "handled its first request", "running it"
             )
 
+    def _begin(self) -> None:
+        """End the setup at the first request, after adding what settings ask for."""
+        if self.config.get("CSRF_PROTECT") or self.config.get("SECURITY_HEADERS"):
+            from .security import install
+
+            install(self)
+        self._got_first_request = True
+
     # -- what is compiled ---------------------------------------------------------------------
 
     @lazy

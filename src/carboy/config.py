@@ -55,6 +55,14 @@ _DEFAULTS: dict[str, t.Any] = {
     "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
     "SESSION_REFRESH_EACH_REQUEST": True,
     "MAX_COOKIE_SIZE": 4093,
+    # forged requests: None means on if `CSRF(app)` was called; the age is in seconds
+    "CSRF_PROTECT": None,
+    "CSRF_TRUSTED_ORIGINS": (),
+    "CSRF_ALLOWED_SITES": ("same-origin", "none"),
+    "CSRF_EXEMPT_SCHEMES": (),
+    "CSRF_TOKEN_REQUIRED": False,
+    "CSRF_TOKEN_MAX_AGE": 86_400,
+    "CSRF_ALLOW_BARE": False,
     # what `carboy check` is not to report: ids of rules
     "CHECK_IGNORE": (),
 }

@@ -150,7 +150,7 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     """
     app = ctx.app
     if not app._got_first_request:
-        app._got_first_request = True
+        app._begin()
     rule = ctx._rule
     plan = None
     if rule is not None and "request" not in ctx.__dict__:

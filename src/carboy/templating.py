@@ -160,6 +160,7 @@ def make_environment(app: Carboy) -> Environment:
         "request": request,
         "g": g,
     }
+    environment.globals |= app.extensions.get("carboy.template_globals", {})
     environment.policies["json.dumps_function"] = app.json.dumps
     return environment
 

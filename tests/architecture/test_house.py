@@ -57,6 +57,7 @@ LAZY_DOORS = {
     ("_alias", "as_flask"): "the child's stand-in for flask only does the alias import",
     ("app", "cli"): "Click is for the command line; a served request never needs it",
     ("app", "debughelpers"): "only in debug mode",
+    ("app", "security"): "only where a setting switches a protection on",
     ("app", "templating"): "Jinja2 is for applications that render templates",
     ("app", "testing"): "Werkzeug's test client is for tests",
     ("cli", "cli"): "Werkzeug's debugger is for debug mode",

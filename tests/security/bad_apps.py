@@ -59,6 +59,7 @@ def guessable() -> Carboy:
         SECRET_KEY="correct horse battery staple",  # plants: secret-key-weak
         SECRET_KEY_FALLBACKS=["dev"],  # plants: secret-key-fallback-weak
         TRUSTED_HOSTS=["*"],  # plants: hosts-wide
+        CSRF_TRUSTED_ORIGINS=["https://*.example.org"],  # plants: csrf-loose
         PROPAGATE_EXCEPTIONS=True,  # plants: exceptions-propagate
     )
     flask_cors(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
+from carboy.security.csrf import settings_problem
+
 from .rules import Hit, rule
 
 if t.TYPE_CHECKING:
@@ -41,4 +43,19 @@ def off(subject: Subject) -> Iterator[Hit]:
         yield "WTF_CSRF_ENABLED", "Flask-WTF's protection is switched off"
 
 
-RULES = (off,)
+@rule(
+    "csrf-loose",
+    "The settings of CSRF protection let forged requests pass, or contradict themselves",
+    deploy=False,
+    why="Origins that are no exact origins match nothing or anybody, and schemes that browsers send"
+    " by themselves prove nothing. Each unsafe request is a 500 until this is corrected.",
+    remedy="List exact origins in CSRF_TRUSTED_ORIGINS, and in CSRF_EXEMPT_SCHEMES only schemes such"
+    " as 'Bearer'. CSRF_ALLOWED_SITES never holds 'cross-site'.",
+)
+def loose(subject: Subject) -> Iterator[Hit]:
+    problem = settings_problem(subject.config)
+    if problem is not None:
+        yield "CSRF_PROTECT", problem.partition(". ")[0]
+
+
+RULES = (off, loose)

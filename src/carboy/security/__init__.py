@@ -1,1 +1,27 @@
-"""What keeps an application safe, each part in a room of its own: `secrets` judges secret keys."""
+"""What keeps an application safe, each part in a room of its own.
+
+`csrf` refuses forged requests, `secrets` judges keys. :func:`install` opens the rooms that
+settings ask for.
+"""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+from .csrf import CSRF as CSRF
+from .csrf import CSRFError as CSRFError
+from .csrf import csrf_exempt as csrf_exempt
+from .csrf import csrf_token as csrf_token
+
+if t.TYPE_CHECKING:
+    from carboy.app import Carboy
+
+_lock = threading.Lock()
+
+
+def install(app: Carboy) -> None:
+    """Add what the settings of ``app`` switch on, once; called before its first request."""
+    with _lock:
+        if app.config["CSRF_PROTECT"]:
+            CSRF(app)
