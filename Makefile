@@ -20,7 +20,7 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat compat-extensions clean browser
+.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs clean browser
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -72,6 +72,9 @@ compat: ## Flask's own test suite on Flask and on Carboy; writes docs/compat-fla
 
 compat-extensions: ## the suites of popular extensions on Flask and on Carboy; ARGS="--only NAME"
 	$(PYTHON) tests/compat/run_extension_suites.py $(ARGS)
+
+compat-programs: ## whole Flask programs, unmodified, on Flask and on Carboy
+	$(PYTHON) tests/compat/run_programs.py $(ARGS)
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
