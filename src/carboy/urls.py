@@ -86,7 +86,7 @@ def _compiled(
     if (
         not app._routes_itself
         or "create_url_adapter" in ctx.over
-        or ctx.__dict__.get("url_adapter", ctx) is None
+        or ctx._refused
         or head.environ.get("SCRIPT_NAME")
     ):
         return None

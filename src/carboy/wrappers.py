@@ -80,6 +80,7 @@ class Request(RequestBase):
     # Limits of this request alone, set by its view.
     _max_form_parts: int | None = None
     _max_form_memory_size: int | None = None
+    _form_is_loaded = False
     _max_content_length: int | None = None
 
     def __init__(
@@ -147,7 +148,7 @@ class Request(RequestBase):
 
         def close(self) -> None:
             # PERF: nothing to close without files, which is nearly always; 0.7 µs.
-            if "files" in self.__dict__:
+            if self._form_is_loaded:
                 super().close()
 
         @lazy
@@ -339,6 +340,7 @@ class Request(RequestBase):
             raise BadRequest() from error
 
     def _load_form_data(self) -> None:
+        self._form_is_loaded = True
         super()._load_form_data()
         app = _app()
         if (
