@@ -63,6 +63,9 @@ _DEFAULTS: dict[str, t.Any] = {
     "CSRF_TOKEN_REQUIRED": False,
     "CSRF_TOKEN_MAX_AGE": 86_400,
     "CSRF_ALLOW_BARE": False,
+    # headers for browsers: True, False, or a dict of changes; None means on if
+    # `SecurityHeaders(app)` was called
+    "SECURITY_HEADERS": None,
     # what `carboy check` is not to report: ids of rules
     "CHECK_IGNORE": (),
 }

@@ -60,6 +60,7 @@ def guessable() -> Carboy:
         SECRET_KEY_FALLBACKS=["dev"],  # plants: secret-key-fallback-weak
         TRUSTED_HOSTS=["*"],  # plants: hosts-wide
         CSRF_TRUSTED_ORIGINS=["https://*.example.org"],  # plants: csrf-loose
+        SECURITY_HEADERS={"X-Frame-Options": 1},  # plants: headers-invalid
         PROPAGATE_EXCEPTIONS=True,  # plants: exceptions-propagate
     )
     flask_cors(
@@ -79,6 +80,8 @@ def in_source() -> Carboy:
     """A good key, for everybody who can read the repository."""
     app = Carboy(__name__)
     app.secret_key = KEY_IN_SOURCE
+    policy = "script-src 'self' 'unsafe-inline'"
+    app.config["SECURITY_HEADERS"] = {"Content-Security-Policy": policy}  # plants: csp-unsafe
     return app
 
 

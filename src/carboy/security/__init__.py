@@ -1,6 +1,6 @@
 """What keeps an application safe, each part in a room of its own.
 
-`csrf` refuses forged requests, `secrets` judges keys. :func:`install` opens the rooms that
+`csrf` refuses forged requests, `headers` tells browsers what to refuse, `secrets` judges keys. :func:`install` opens the rooms that
 settings ask for.
 """
 
@@ -13,6 +13,10 @@ from .csrf import CSRF as CSRF
 from .csrf import CSRFError as CSRFError
 from .csrf import csrf_exempt as csrf_exempt
 from .csrf import csrf_token as csrf_token
+from .headers import NONCE as NONCE
+from .headers import STRICT_CSP as STRICT_CSP
+from .headers import SecurityHeaders as SecurityHeaders
+from .headers import csp_nonce as csp_nonce
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
@@ -23,5 +27,7 @@ _lock = threading.Lock()
 def install(app: Carboy) -> None:
     """Add what the settings of ``app`` switch on, once; called before its first request."""
     with _lock:
-        if app.config["CSRF_PROTECT"]:
+        if app.config.get("CSRF_PROTECT"):
             CSRF(app)
+        if app.config.get("SECURITY_HEADERS"):
+            SecurityHeaders(app)
