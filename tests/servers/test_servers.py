@@ -1,0 +1,426 @@
+"""One application under each WSGI server: pages, forms, uploads, streams, sessions, files, errors.
+
+A server that is not installed is skipped; `make compat-servers` installs all of them, and sets
+`CARBOY_SERVERS=all`, with which a missing one fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import importlib.util
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SITE = Path(__file__).parent / "site"
+PYTHON = [sys.executable, "-m"]
+GUNICORN = [*PYTHON, "gunicorn", "--bind=127.0.0.1:0", "--workers=1", "--log-level=info"]
+UWSGI = str(Path(sys.executable).with_name("uwsgi"))
+
+#: Name -> the command, and the module that has to be installed for it.
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "werkzeug": ([*PYTHON, "carboy", "--app=app", "run", "--port=0"], "werkzeug"),
+    "gunicorn-sync": ([*GUNICORN, "--worker-class=sync", "app:app"], "gunicorn"),
+    "gunicorn-gthread": (
+        [*GUNICORN, "--worker-class=gthread", "--threads=4", "app:app"],
+        "gunicorn",
+    ),
+    "gunicorn-gevent": ([*GUNICORN, "--worker-class=gevent", "app:app"], "gevent"),
+    "waitress": (
+        # ProxyFix decides what of a proxy's headers counts; Waitress would drop them.
+        [*PYTHON, "waitress", "--listen=127.0.0.1:0", "--no-clear-untrusted-proxy-headers"]
+        + ["app:app"],
+        "waitress",
+    ),
+    "uwsgi": (
+        [UWSGI, "--http-socket=127.0.0.1:0", "--module=app:app", "--master", "--die-on-term"]
+        + ["--enable-threads", "--need-app", "--buffer-size=16384"],
+        "pyuwsgi",
+    ),
+}
+STARTED = re.compile(
+    r"(?:Running on|Listening at:|Serving on) http://127\.0\.0\.1:(\d+)"
+    r"|bound to TCP address 127\.0\.0\.1:(\d+)"
+)
+GRACEFUL = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+def need(module: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        if os.environ.get("CARBOY_SERVERS") == "all":
+            pytest.fail(f"{module} is not installed, and all servers are wanted")
+        pytest.skip(f"{module} is not installed; make compat-servers installs it")
+
+
+class Server:
+    """A server process; `port` is what it chose."""
+
+    def __init__(self, command: list[str], scratch: Path, **env: str) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
+        kept |= {"PYTHONUNBUFFERED": "1", "SITE_SCRATCH": str(scratch), **env}
+        if command[0] == UWSGI:
+            kept["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        self.scratch = scratch
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command,
+            cwd=SITE,
+            env=kept,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = self._wait_for_port()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def _wait_for_port(self) -> int:
+        while True:
+            try:
+                line = self._queue.get(timeout=30)
+            except queue.Empty:
+                line = None
+            if line is None:
+                self.stop()
+                pytest.fail("the server did not start:\n" + "".join(self.lines))
+            if found := STARTED.search(line):
+                return int(found[1] or found[2])
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """One request; `_` in a header's name stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with self.connect() as connection:
+            connection.request(method, path, body or None, named)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+    def stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def fill(scratch: Path) -> None:
+    (scratch / "static").mkdir(parents=True)
+    (scratch / "static" / "file.txt").write_text("0123456789")
+    (scratch / "big.bin").write_bytes(os.urandom(1 << 20) * 4)
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request: Any, tmp_path_factory: Any) -> Iterator[Server]:
+    """Each server in turn, running for all tests of this file."""
+    command, module = COMMANDS[request.param]
+    need(module)
+    scratch = tmp_path_factory.mktemp("site")
+    fill(scratch)
+    running = Server(command, scratch)
+    yield running
+    running.stop()
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start("waitress")`: a server of a test's own."""
+    running: list[Server] = []
+    fill(tmp_path)
+
+    def begin(name: str, **env: str) -> Server:
+        command, module = COMMANDS[name]
+        need(module)
+        running.append(Server(command, tmp_path, **env))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop()
+
+
+# -- pages --------------------------------------------------------------------------------------
+
+
+def test_a_page_has_its_length_and_type(server: Server) -> None:
+    status, headers, body = server.ask("/")
+    assert (status, body) == (200, b"front page")
+    assert headers["Content-Length"] == "10"
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_head_has_the_headers_and_no_body(server: Server) -> None:
+    status, headers, body = server.ask("/", "HEAD")
+    assert (status, headers["Content-Length"], body) == (200, "10", b"")
+
+
+def test_paths_and_queries_are_unicode(server: Server) -> None:
+    _, _, body = server.ask("/hello/Z%C3%BCrich?q=%E2%82%AC")
+    assert body.decode() == "Grüezi Zürich €"
+
+
+def test_options_and_wrong_methods(server: Server) -> None:
+    status, headers, _ = server.ask("/form", "OPTIONS")
+    assert status == 200 and set(headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert server.ask("/form")[0] == 405
+
+
+def test_a_connection_serves_several_requests(server: Server) -> None:
+    with server.connect() as connection:
+        for _ in range(3):
+            connection.request("GET", "/")
+            try:
+                answer = connection.getresponse()
+            except http.client.RemoteDisconnected:
+                # A server may close after any response; clients then ask again (RFC 9112 §9.3.1).
+                connection.close()
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"front page")
+
+
+def test_requests_at_once_are_all_answered(server: Server) -> None:
+    answers: list[Any] = []
+
+    def visit(number: int) -> None:
+        answers.append(server.ask(f"/hello/{number}")[2].decode().strip())
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(answers) == sorted(f"Grüezi {number}" for number in range(8))
+
+
+# -- bodies -------------------------------------------------------------------------------------
+
+
+def test_a_form(server: Server) -> None:
+    kind = "application/x-www-form-urlencoded"
+    _, _, body = server.ask("/form", "POST", b"a=1&a=2&b=%C3%BC", Content_Type=kind)
+    assert json.loads(body) == {"a": ["1", "2"], "b": ["ü"]}
+
+
+def test_an_upload_of_two_megabytes(server: Server) -> None:
+    data = bytes(range(256)) * 8192
+    head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="a b.bin"\r\n\r\n'
+    body = head.encode() + data + b"\r\n--edge--\r\n"
+    kind = "multipart/form-data; boundary=edge"
+    status, _, answer = server.ask("/upload", "POST", body, Content_Type=kind)
+    wanted = {"name": "a b.bin", "size": len(data), "hash": hashlib.sha256(data).hexdigest()}
+    assert (status, json.loads(answer)) == (200, wanted)
+
+
+def test_a_raw_body_comes_back(server: Server) -> None:
+    data = bytes(range(256)) * 100
+    assert server.ask("/echo", "POST", data)[2] == data
+    assert server.ask("/echo", "POST", b"", Content_Length="0")[2] == b""
+
+
+# -- streams ------------------------------------------------------------------------------------
+
+
+def test_a_stream_comes_whole_with_the_request_at_hand(server: Server) -> None:
+    status, headers, body = server.ask("/stream?q=three")
+    assert (status, body) == (200, b"part 0 of three\npart 1 of three\npart 2 of three\n")
+    assert headers["Content-Length"] is None
+
+
+def test_a_stream_ends_when_the_client_goes_away(server: Server) -> None:
+    (server.scratch / "closed").unlink(missing_ok=True)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1000)
+    for _ in range(2000):
+        if json.loads(server.ask("/closed")[2])["closed"]:
+            return
+    pytest.fail("the stream's generator was not closed")
+
+
+# -- sessions, files, errors --------------------------------------------------------------------
+
+
+def test_a_session_goes_on_with_its_cookie(server: Server) -> None:
+    _, headers, body = server.ask("/count")
+    assert json.loads(body) == {"count": 1}
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    assert json.loads(server.ask("/count", Cookie=cookie)[2]) == {"count": 2}
+
+
+def test_a_static_file_its_range_and_its_etag(server: Server) -> None:
+    status, headers, body = server.ask("/static/file.txt")
+    assert (status, body) == (200, b"0123456789")
+    assert server.ask("/static/file.txt", If_None_Match=headers["ETag"])[0::2] == (304, b"")
+    status, headers, body = server.ask("/static/file.txt", Range="bytes=2-4")
+    assert (status, headers["Content-Range"], body) == (206, "bytes 2-4/10", b"234")
+    assert server.ask("/static/none.txt")[0] == 404
+
+
+def test_a_big_file_is_sent_whole(server: Server) -> None:
+    _, headers, body = server.ask("/download")
+    assert headers["Content-Length"] == str(4 << 20)
+    assert body == (server.scratch / "big.bin").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nowhere", 404), ("/crash", 500), ("/forbidden", 403)]
+)
+def test_errors_are_pages_and_the_server_goes_on(server: Server, path: str, status: int) -> None:
+    found, headers, body = server.ask(path)
+    assert found == status and b"on purpose" not in body
+    assert headers["Content-Type"].startswith("text/html")
+    assert server.ask("/")[0] == 200
+
+
+def test_the_server_tells_the_client_s_address_and_scheme(server: Server) -> None:
+    where = json.loads(server.ask("/where")[2])
+    host = f"127.0.0.1:{server.port}"
+    assert where == {
+        "remote_addr": "127.0.0.1",
+        "scheme": "http",
+        "host": host,
+        "root": "",
+        "url": f"http://{host}/where",
+    }
+
+
+# -- stopping, and a proxy in front -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRACEFUL)
+def test_a_stop_lets_the_running_request_finish(start: Start, name: str) -> None:
+    server = start(name)
+    answers: list[Any] = []
+    visit = threading.Thread(target=lambda: answers.append(server.ask("/slow")))
+    visit.start()
+    watch = threading.Event()
+    while not (server.scratch / "slow-began").exists():
+        assert visit.is_alive(), answers
+        watch.wait(0.01)
+    server.process.send_signal(signal.SIGTERM)
+    (server.scratch / "go-on").touch()
+    visit.join(30)
+    assert answers[0][0::2] == (200, b"finished")
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in GRACEFUL])
+def test_an_idle_server_stops_at_a_signal(start: Start, name: str) -> None:
+    server = start(name)
+    assert server.ask("/")[0] == 200
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+
+
+NGINX = """
+{user} daemon off; pid {here}/nginx.pid; error_log {here}/error.log;
+events {{ }}
+http {{
+  access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;
+  fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location /prefix/ {{
+      proxy_pass http://127.0.0.1:{behind}/;
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For 203.0.113.7;
+      proxy_set_header X-Forwarded-Proto https;
+      proxy_set_header X-Forwarded-Host shop.example;
+      proxy_set_header X-Forwarded-Prefix /prefix;
+    }}
+  }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[[int], int]]:
+    """`nginx(behind)` puts nginx before the port `behind` and gives its own."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed")
+    here = tmp_path / "nginx"
+    here.mkdir()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(behind: int) -> int:
+        port = free_port()
+        # Its workers write large bodies into the folder, which is this user's.
+        user = "user root;" if os.geteuid() == 0 else ""
+        places = {"here": here, "port": port, "behind": behind, "user": user}
+        (here / "nginx.conf").write_text(NGINX.format(**places))
+        running.append(subprocess.Popen([program, "-p", str(here), "-c", str(here / "nginx.conf")]))
+        watch = threading.Event()
+        for _ in range(1000):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                return port
+            watch.wait(0.01)
+        pytest.fail((here / "error.log").read_text())
+
+    yield begin
+    for process in running:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("name", ["werkzeug", "gunicorn-gthread", "waitress"])
+def test_behind_nginx_proxy_fix_gives_the_client_s_view(
+    start: Start, nginx: Callable[[int], int], name: str
+) -> None:
+    server = start(name, SITE_BEHIND_PROXY="1")
+    server.port = nginx(server.port)
+    assert json.loads(server.ask("/prefix/where")[2]) == {
+        "remote_addr": "203.0.113.7",
+        "scheme": "https",
+        "host": "shop.example",
+        "root": "/prefix",
+        "url": "https://shop.example/prefix/where",
+    }
+    data = os.urandom(300_000)
+    assert server.ask("/prefix/echo", "POST", data)[2] == data
+    assert server.ask("/prefix/stream?q=nginx")[2].count(b"nginx") == 3
