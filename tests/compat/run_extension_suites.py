@@ -155,8 +155,8 @@ def write_report(table: dict[str, Any], extensions: dict[str, Any]) -> None:
         )
     lines += [
         "",
-        "¹ Its source distribution has no tests: a scenario that uses the extension as its",
-        "documentation does, in `tests/compat/scenarios/`.",
+        "¹ A scenario in `tests/compat/scenarios/` that uses it as its documentation does: its source",
+        "distribution has no tests, or it is no extension of Flask but used with it.",
         "",
         "## Differing tests",
         "",

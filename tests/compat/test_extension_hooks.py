@@ -938,3 +938,26 @@ def test_the_headers_of_a_response_may_be_assigned_over(headers: Any) -> None:
 
     answer = get(app, "/own")
     assert (answer.status_code, answer.text, answer.headers["X-Own"]) == (418, "own", "1")
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/crash", "/stream"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_start_response_is_called_while_the_request_is_at_hand(path: str, method: str) -> None:
+    """OpenTelemetry's instrumentation asks for the request, its rule and its environ there."""
+    app = make()
+    app.add_url_rule("/crash", "crash", lambda: str(1 / 0))
+    app.add_url_rule("/stream", "stream", lambda: Response(iter(["a", "b"])))
+    inner = app.wsgi_app
+    seen: list[Any] = []
+
+    def wrapped(environ: Any, start_response: Any) -> Any:
+        def begin(status: str, headers: Any, *rest: Any) -> Any:
+            seen.append(bool(request) and (request.path, request.environ is environ))
+            return start_response(status, headers, *rest)
+
+        return inner(environ, begin)
+
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+    app.test_client().open(path, method=method)
+    assert seen == [(path, True)]
+    assert not request
