@@ -46,6 +46,11 @@ def _flask_cors(subject: Subject) -> Iterator[tuple[str, _Options]]:
 
 def _policies(subject: Subject) -> Iterator[tuple[str, list[t.Any], bool]]:
     """Each policy: a name for it, its origins, and whether cookies may come along."""
+    own = subject.app.extensions.get("carboy.cors")
+    if own is not None:
+        for name, policy in own.policies(subject.app):
+            patterns = [f"{pattern.pattern}$" for pattern in policy.patterns]  # whole, as it is
+            yield name, ["*"] if policy.any_origin else patterns, policy.credentials
     found = False
     for resource, options in _flask_cors(subject):
         found = True
@@ -57,7 +62,7 @@ def _policies(subject: Subject) -> Iterator[tuple[str, list[t.Any], bool]]:
 
 def _takes_all(origin: t.Any) -> bool:
     text = getattr(origin, "pattern", origin)
-    return text in ("*", ".*", r".*", "https?://.*", r"^.*$", "null")
+    return text in ("*", ".*", ".*$", "^.*$", "https?://.*", "https?://.*$", "null")
 
 
 @rule(

@@ -1,6 +1,6 @@
 """What keeps an application safe, each part in a room of its own.
 
-`csrf` refuses forged requests, `headers` tells browsers what to refuse, `redirects` keeps visitors
+`cors` says which sites may read answers, `csrf` refuses forged requests, `headers` tells browsers what to refuse, `redirects` keeps visitors
 on the site, `signed_urls` makes links that expire, `secrets` judges keys. :func:`install` opens the
 rooms that settings ask for.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import typing as t
 
+from .cors import CORS as CORS
 from .csrf import CSRF as CSRF
 from .csrf import CSRFError as CSRFError
 from .csrf import csrf_exempt as csrf_exempt
