@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     import contextvars
     from types import TracebackType
 
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.routing import MapAdapter, Rule
 
     from . import typing as ct
@@ -204,6 +204,10 @@ class RequestContext(AppContext):
 
     #: Whether the pipeline runs this request, and so will end it.
     _serving: bool = False
+
+    #: The WSGI server's function that takes status and headers. It is called while the request
+    #: is still current: instrumentation that wraps it asks for the request there.
+    _start: StartResponse | None = None
 
     #: Whether the request names a host that is none, so that no URL may be built with it.
     _refused: bool = False
