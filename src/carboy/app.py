@@ -9,6 +9,7 @@ import typing as t
 import warnings
 import weakref
 from datetime import timedelta
+from functools import partial
 from inspect import iscoroutinefunction
 
 from werkzeug.datastructures import ImmutableDict
@@ -19,7 +20,7 @@ from werkzeug.wsgi import get_host
 
 from . import bridges, config, pipeline, responding
 from . import typing as ct
-from .bridges import WSGI_BRIDGE, drive
+from .bridges import LOOP_BRIDGE, WSGI_BRIDGE, drive
 from .config import Config, ConfigAttribute
 from .ctx import AppContext, RequestContext, _AppCtxGlobals
 from .descriptors import lazy
@@ -41,12 +42,14 @@ from .scaffold import (
     named,
     setupmethod,
 )
+from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .urls import url_for
 from .wrappers import Request, Response, _split_blueprint_path
 
 if t.TYPE_CHECKING:
     import logging
+    from concurrent.futures import Future
     from types import TracebackType
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -59,6 +62,7 @@ if t.TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 T_shell_context_processor = t.TypeVar(
     "T_shell_context_processor", bound=ct.ShellContextProcessorCallable
 )
@@ -185,6 +189,7 @@ class Carboy(StaticFiles, Scaffold):
         root_path: str | None = None,
     ) -> None:
         self._plans = Plans()
+        self._serving = Serving()
         super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         #: Where extensions keep their state, under their names.
         self.extensions: dict[str, t.Any] = {}
@@ -525,6 +530,53 @@ class Carboy(StaticFiles, Scaffold):
         self.shell_context_processors.append(f)
         return f
 
+    # -- serving ------------------------------------------------------------------------------
+
+    @setupmethod
+    def before_serving(self, f: F) -> F:
+        """Register a function, sync or async, to run in each server process before it serves.
+
+        Where the server does not say when that is (WSGI), it is before the first request. If it
+        raises, an async server does not start; under WSGI the request fails, and the next one
+        tries again. It runs in an application context.
+        """
+        self._serving.register(self, self._serving.before, f)
+        return f
+
+    @setupmethod
+    def after_serving(self, f: F) -> F:
+        """Register a function, sync or async, to run when a server process has stopped serving.
+
+        Under WSGI that is at the interpreter's exit. If it raises, the others still run.
+        """
+        self._serving.register(self, self._serving.after, f)
+        return f
+
+    @setupmethod
+    def while_serving(self, f: F) -> F:
+        """Register a generator function, sync or async, that yields once: until the server stops.
+
+        ::
+
+            @app.while_serving
+            async def lifespan():
+                app.pool = await connect()
+                yield
+                await app.pool.close()
+        """
+        self._serving.register(self, self._serving.around, f)
+        return f
+
+    def spawn(self, work: t.Any, *args: t.Any, **kwargs: t.Any) -> Future[t.Any]:
+        """Begin work that outlives the response, and return its future.
+
+        ``work`` is a coroutine or a coroutine function, which runs on the event loop, or a
+        function, which runs in a worker thread; each in an application context of its own. An
+        error is logged, with the request that began the work. When the server stops it waits
+        some seconds for the work. Raises RuntimeError when 1,000 pieces are running already.
+        """
+        return self._serving.spawn(self, work, args, kwargs)
+
     # -- contexts -----------------------------------------------------------------------------
 
     def app_context(self) -> AppContext:
@@ -766,12 +818,12 @@ class Carboy(StaticFiles, Scaffold):
     def dispatch_request(self) -> ct.ResponseReturnValue:
         """Call the view of the matched rule and return what it returns. Raises routing errors."""
         ctx = _get_request_context()
-        rv: ct.ResponseReturnValue = self._finished(pipeline.call_view(ctx, ctx.over))
+        rv: ct.ResponseReturnValue = self._finished(pipeline.call_view(ctx, ctx.over, WSGI_BRIDGE))
         return rv
 
     @staticmethod
     def _finished(value: t.Any) -> t.Any:
-        return bridges.PORTAL.run(value) if isinstance(value, cabc.Coroutine) else value
+        return bridges.wait(value) if isinstance(value, cabc.Coroutine) else value
 
     def full_dispatch_request(self) -> Response:
         """Run the request from its hooks to the finished response."""
@@ -837,6 +889,9 @@ class Carboy(StaticFiles, Scaffold):
     def _tear_down(self, ctx: RequestContext, exc: BaseException | None) -> None:
         drive(pipeline.tear_down(ctx, exc, WSGI_BRIDGE))
 
+    async def _tear_down_on_loop(self, ctx: RequestContext, exc: BaseException | None) -> None:
+        await pipeline.tear_down(ctx, exc, LOOP_BRIDGE)
+
     def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``func`` itself, or for an ``async def`` a function that waits for it."""
         return self.async_to_sync(func) if iscoroutinefunction(func) else func
@@ -893,12 +948,64 @@ class Carboy(StaticFiles, Scaffold):
         """The WSGI application. Wrap middleware around it: ``app.wsgi_app = M(app.wsgi_app)``."""
         return respond(self, environ, start_response)
 
+    # Whether it was replaced is asked by the doors that have to go through it then.
+    wsgi_app._is_carboys_own = True  # type: ignore[attr-defined]
+
+    @lazy
+    def _respond_asgi(self) -> t.Callable[..., t.Any]:
+        from .gateways.asgi import respond
+
+        return respond
+
+    @lazy
+    def _respond_rsgi(self) -> t.Callable[..., t.Any]:
+        from .gateways.rsgi import respond
+
+        return respond
+
+    def __rsgi__(self, scope: t.Any, protocol: t.Any) -> t.Any:
+        """What an RSGI server calls for each connection."""
+        return self._respond_rsgi(self, scope, protocol)
+
+    def __rsgi_init__(self, loop: t.Any) -> None:
+        """What an RSGI server calls when a worker begins: runs the ``before_serving`` functions."""
+        from .gateways.rsgi import start
+
+        start(self, loop)
+
+    def __rsgi_del__(self, loop: t.Any) -> None:
+        """What an RSGI server calls when a worker ends: runs the ``after_serving`` functions."""
+        from .gateways.rsgi import stop
+
+        stop(self, loop)
+
+    @t.overload
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
-        """What a WSGI server calls: :attr:`wsgi_app` with the middleware around it."""
-        return self.wsgi_app(environ, start_response)
+        """WSGI: :attr:`wsgi_app` with the middleware around it."""
 
+    @t.overload
+    def __call__(self, environ: t.Any, start_response: t.Any = None, send: t.Any = None) -> t.Any:
+        """ASGI 3: scope, receive, send; or ASGI 2: only the scope."""
+
+    def __call__(self, environ: t.Any, start_response: t.Any = None, send: t.Any = None) -> t.Any:
+        """What a server calls, with the two arguments of WSGI or the three of ASGI.
+
+        A server that cannot tell which one it is (uvicorn, on a Python older than 3.12) takes it
+        for ASGI 2, whose one argument works, too.
+        """
+        if send is not None:
+            return self._respond_asgi(self, environ, start_response, send)
+        if start_response is not None:
+            return self.wsgi_app(environ, start_response)
+        return partial(self._respond_asgi, self, environ)
+
+
+if sys.version_info >= (3, 12):
+    from inspect import markcoroutinefunction
+
+    markcoroutinefunction(Carboy.__call__)
 
 remember_originals(Carboy)
 

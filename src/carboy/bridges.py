@@ -3,21 +3,25 @@
 Under WSGI a request runs in its worker thread. Whatever turns out to be a coroutine is finished
 on the *portal*: one event loop in a thread of its own that stays for the life of the process, so
 that connection pools and clients made in one request are good in the next.
+
+Behind an async door the server has an event loop already, which then is the portal of its
+requests. Sync steps leave that loop for a worker thread: a *hop*.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 import typing as t
-from contextvars import Context, copy_context
-from functools import update_wrapper
+from contextvars import Context, ContextVar, copy_context
+from functools import partial, update_wrapper
 from types import CoroutineType
+
+from .plan import is_async
 
 if t.TYPE_CHECKING:
     import asyncio
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = t.TypeVar("T")
 
@@ -43,18 +47,26 @@ def drive(coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    raise not_finished(coroutine)
+
+
+def not_finished(coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> RuntimeError:
+    """End a coroutine that stopped to wait while it was driven, and say what that means."""
     coroutine.close()
-    raise RuntimeError(SUSPENDED)
+    return RuntimeError(SUSPENDED)
 
 
 class Portal:
-    """One event loop in one daemon thread, started by the first coroutine it is given."""
+    """One event loop in one daemon thread, started by the first coroutine it is given.
 
-    def __init__(self) -> None:
+    With ``loop``, the running loop of the current thread instead.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._loop = loop
+        self._thread = None if loop is None else threading.current_thread()
+        self._pid = 0 if loop is None else os.getpid()
 
     def _start(self) -> asyncio.AbstractEventLoop:
         # asyncio takes 20 ms to import, which an application without async code never pays.
@@ -76,26 +88,32 @@ class Portal:
         Variables that it sets are set here afterwards, too. Raises what it raises, and
         RuntimeError when called on the portal itself.
         """
-        loop = self._loop
-        if loop is None or self._pid != os.getpid():
-            loop = self._start()
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self._thread and self._pid == os.getpid():
             if isinstance(awaitable, CoroutineType):
                 awaitable.close()
             raise RuntimeError(PORTAL_FROM_PORTAL)
         context = copy_context()
-        job = _Job(loop, awaitable, context)
-        loop.call_soon_threadsafe(job.start, context=context)
+        done = self.submit(awaitable, context)
         try:
-            result: T = job.done.result()
+            return done.result()
         except BaseException:
             # Ctrl-C in the waiting thread: do not leave the coroutine running for nobody.
-            if not job.done.done():
-                loop.call_soon_threadsafe(job.cancel)
+            done.cancel()
             raise
         finally:
             _bring_back(context)
-        return result
+
+    def submit(self, awaitable: t.Awaitable[T], context: Context) -> Future[T]:
+        """Begin to run ``awaitable`` on the loop, inside ``context``.
+
+        Cancelling the future cancels what runs.
+        """
+        loop = self._loop
+        if loop is None or self._pid != os.getpid():
+            loop = self._start()
+        job = _Job(loop, awaitable, context)
+        loop.call_soon_threadsafe(job.start, context=context)
+        return job.done
 
 
 class _Job:
@@ -110,20 +128,22 @@ class _Job:
         self._loop = loop
         self._awaitable = awaitable
         self._context = context
-        self._task: asyncio.Task[t.Any] | None = None
 
     def start(self) -> None:
         coroutine = self._awaitable
         if not isinstance(coroutine, CoroutineType):
             coroutine = _awaiting(coroutine)
-        self._task = self._loop.create_task(coroutine, context=self._context)
-        self._task.add_done_callback(self._finish)
-
-    def cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        if self.done.cancelled():
+            coroutine.close()
+            return
+        task = self._loop.create_task(coroutine, context=self._context)
+        task.add_done_callback(self._finish)
+        # No reference to this job in it: a future keeps its callbacks, and so would never go.
+        self.done.add_done_callback(partial(_give_up, self._loop, task))
 
     def _finish(self, task: asyncio.Task[t.Any]) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            return
         if task.cancelled():
             # An ordinary exception here: the task was cancelled, not the thread that waits.
             from concurrent.futures import CancelledError
@@ -133,6 +153,13 @@ class _Job:
             self.done.set_exception(error)
         else:
             self.done.set_result(task.result())
+
+
+def _give_up(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[t.Any], done: Future[t.Any]
+) -> None:
+    if done.cancelled():
+        loop.call_soon_threadsafe(task.cancel)
 
 
 async def _awaiting(awaitable: t.Awaitable[T]) -> T:
@@ -149,29 +176,154 @@ def _bring_back(context: Context) -> None:
 
 PORTAL = Portal()
 
+#: The portal of the request: the server's loop behind an async door, else ``PORTAL``.
+_portal: ContextVar[Portal] = ContextVar("carboy.portal")
+_homes = threading.local()
+
+
+def wait(awaitable: t.Awaitable[T]) -> T:
+    """The result of an awaitable, for sync code: it runs on the request's portal meanwhile."""
+    return _portal.get(PORTAL).run(awaitable)
+
+
+def current_portal() -> Portal:
+    """The portal of the request, or the one that stands."""
+    return _portal.get(PORTAL)
+
+
+def be_at_home() -> None:
+    """Make the running loop the portal of whatever this task calls."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    home: Portal | None = getattr(_homes, "portal", None)
+    if home is None or home._loop is not loop:
+        home = _homes.portal = Portal(loop)
+    _portal.set(home)
+
+
+class Workers:
+    """The threads that sync steps of an event loop's requests run in, started when needed."""
+
+    #: As many as can be blocked at once; each waits for a database or the like, mostly.
+    threads = 40
+
+    def __init__(self) -> None:
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    def submit(self, function: t.Callable[..., T], *args: t.Any) -> Future[T]:
+        """Run ``function`` in a thread, with a copy of the current context variables."""
+        return self.submit_in(copy_context(), function, *args)
+
+    def submit_in(self, context: Context, function: t.Callable[..., T], *args: t.Any) -> Future[T]:
+        """Run ``function`` in a thread, inside ``context``."""
+        executor = self._executor
+        if executor is None or self._pid != os.getpid():  # a fork left the threads behind
+            executor = self._start()
+        return executor.submit(context.run, _without_stop, function, args)
+
+    def _start(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._lock:
+            if self._executor is None or self._pid != os.getpid():
+                self._executor = ThreadPoolExecutor(self.threads, "carboy-worker")
+                self._pid = os.getpid()
+            return self._executor
+
+
+def _without_stop(function: t.Callable[..., T], args: tuple[t.Any, ...]) -> T:
+    try:
+        return function(*args)
+    except StopIteration as error:
+        # No future takes it, since it would end whichever coroutine waits for that one.
+        raise RuntimeError(f"{function!r} raised StopIteration") from error
+
+
+WORKERS = Workers()
+
+
+async def in_thread(function: t.Callable[..., T], *args: t.Any, **kwargs: t.Any) -> T:
+    """Run a sync step in a worker thread: one hop. Context variables that it sets are set here."""
+    import asyncio
+
+    context = copy_context()
+    if kwargs:
+        function = partial(function, **kwargs)
+    try:
+        return await asyncio.wrap_future(WORKERS.submit_in(context, function, *args))
+    finally:
+        _bring_back(context)
+
 
 class WsgiBridge:
-    """The bridge of the WSGI door: async steps run on the portal, the thread waits."""
+    """The bridge of a thread: async steps run on the portal, the thread waits."""
+
+    wrap: None = None
 
     async def finish(self, awaitable: t.Awaitable[T]) -> T:
         """Run an async step on the portal; this coroutine itself never suspends."""
-        return PORTAL.run(awaitable)
+        return wait(awaitable)
+
+    async def call(self, function: t.Callable[..., T], *args: t.Any) -> T:
+        """Call a sync function."""
+        return function(*args)
+
+    async def surely(self, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
+        """Run a part of the pipeline that must come to its end; a thread is not cancelled."""
+        return await coroutine
+
+
+class LoopBridge:
+    """The bridge of an event loop: async steps are awaited, sync ones hop to a thread."""
+
+    async def finish(self, awaitable: t.Awaitable[T]) -> T:
+        """Await an async step."""
+        return await awaitable
+
+    async def call(self, function: t.Callable[..., T], *args: t.Any) -> T:
+        """Call a sync function that may block, in a thread."""
+        return await in_thread(function, *args)
+
+    async def surely(self, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
+        """Run a part of the pipeline that must come to its end, also in a cancelled request."""
+        return await surely(coroutine)
+
+    def wrap(self, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        """``function`` itself if it is async, else a coroutine function that runs it."""
+        return function if is_async(function) else partial(_stepped, function)
+
+
+async def surely(coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
+    """Await ``coroutine`` to its end, and only then be cancelled, if that was asked meanwhile."""
+    import asyncio
+
+    task = asyncio.ensure_future(coroutine)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen: the cancellation is what is raised
+        raise
+
+
+async def _stepped(function: t.Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.Any:
+    rv = await in_thread(function, *args, **kwargs)
+    # A decorator that is not async itself may hand on the coroutine of what it decorates.
+    return await rv if type(rv) is CoroutineType else rv
 
 
 WSGI_BRIDGE = WsgiBridge()
+LOOP_BRIDGE = LoopBridge()
 
 
 def async_to_sync(func: t.Callable[..., t.Awaitable[T]]) -> t.Callable[..., T]:
     """Return a function that calls ``func`` and waits for it on the portal."""
 
     def call(*args: t.Any, **kwargs: t.Any) -> T:
-        return PORTAL.run(func(*args, **kwargs))
+        return wait(func(*args, **kwargs))
 
     return update_wrapper(call, func)
-
-
-def ensure_sync(
-    func: t.Callable[..., t.Any], convert: t.Callable[..., t.Callable[..., t.Any]]
-) -> t.Callable[..., t.Any]:
-    """``func`` itself if calling it gives a plain result, else ``convert(func)``."""
-    return convert(func) if inspect.iscoroutinefunction(func) else func

@@ -202,7 +202,7 @@ def stream_with_context(
 
 
 def stream_with_context(generator_or_function: t.Any) -> t.Any:
-    """Keep the request's context for a generator that a response streams.
+    """Keep the request's context for a generator, sync or async, that a response streams.
 
     Wrap a generator, ``return stream_with_context(rows())``, or decorate the function that makes
     it. ``request``, ``session`` and ``g`` work in the generator while it is asked for its next
@@ -210,8 +210,9 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
 
     Raises :exc:`RuntimeError` when there is no request to keep.
     """
+    is_async = hasattr(generator_or_function, "__aiter__")
     try:
-        parts = iter(generator_or_function)
+        parts = aiter(generator_or_function) if is_async else iter(generator_or_function)
     except TypeError:
         make = generator_or_function
 
@@ -225,7 +226,7 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
             "'stream_with_context' can only be used when a request context is active, such as in"
             " a view function. Here there is no request whose context the stream could keep."
         )
-    return _Stream(ctx, parts)
+    return _AsyncStream(ctx, parts) if is_async else _Stream(ctx, parts)
 
 
 class _Stream:
@@ -286,6 +287,59 @@ class _Stream:
         # A server that dropped the response without closing it.
         if self._held:
             self.close()
+
+
+class _AsyncStream:
+    """As :class:`_Stream`, for an asynchronous iterator."""
+
+    __slots__ = ("_ctx", "_held", "_parts")
+
+    def __init__(self, ctx: RequestContext, parts: t.AsyncIterator[t.Any]) -> None:
+        self._ctx = ctx
+        self._parts = parts
+        ctx.hold()
+        self._held = True
+
+    def __aiter__(self) -> t.Self:
+        return self
+
+    async def __anext__(self) -> t.Any:
+        if not self._held:
+            raise StopAsyncIteration
+        try:
+            with self._ctx.active():
+                return await anext(self._parts)
+        except StopAsyncIteration:
+            await self._end(None)
+            raise
+        except BaseException as error:
+            await self._end(error)
+            raise
+
+    async def aclose(self) -> None:
+        """End the stream, wherever it is, and with it the request. Once; then it does nothing."""
+        await self._end(None)
+
+    async def _end(self, error: BaseException | None) -> None:
+        if not self._held:
+            return
+        self._held = False
+        try:
+            close = getattr(self._parts, "aclose", None)
+            if close is not None:
+                with self._ctx.active():
+                    await close()
+        except BaseException as failure:
+            error = error or failure
+            raise
+        finally:
+            await self._ctx.release_on_loop(error)
+
+    def __del__(self) -> None:
+        # Never begun, as for HEAD: nothing of it has to be awaited but the teardown.
+        if self._held:
+            self._held = False
+            self._ctx.release()
 
 
 # -- templates and flashes ----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import typing as t
+from functools import partial
 from types import CoroutineType
 
 from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
@@ -67,35 +68,42 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
     try:
         try:
             if appcontext_pushed.receivers:
-                ctx._tell_pushed()
-            if over or app.request_class is not Request or not app._session_is_lazy:
+                await bridge.call(ctx._tell_pushed)
+            if not app._session_is_lazy:
+                await bridge.call(ctx._prepare)
+            elif over or app.request_class is not Request:
                 ctx._prepare()
             ctx._match()
             if "full_dispatch_request" in over:
-                return reply_of(app.full_dispatch_request(), environ)
-            rv = answer(ctx, bridge, over)
-            if type(rv) is CoroutineType:
-                rv = await rv
-            if (
-                # Does any hook, signal or session look at the response? If not, there need not
-                # be one.
-                not over
-                and not ctx._plan.after  # type: ignore[union-attr]
-                and app.response_class is Response
-                and "_after_request_functions" not in ctx.__dict__
-                and not request_finished.receivers
-                and ctx._opened is None
-                and ("HTTP_COOKIE" not in environ or not app._session_waits_in(environ))
-                and (reply := direct(app, rv, head)) is not None
-            ):
-                return reply
-            return reply_of(await finalize(ctx, rv, bridge, over), environ)
+                reply = reply_of(app.full_dispatch_request(), environ)
+            else:
+                rv = answer(ctx, bridge, over)
+                if type(rv) is CoroutineType:
+                    rv = await rv
+                if (
+                    # Does any hook, signal or session look at the response? If not, there need
+                    # not be one.
+                    over
+                    or ctx._plan.after  # type: ignore[union-attr]
+                    or app.response_class is not Response
+                    or ctx._wants_response
+                    or request_finished.receivers
+                    or ctx._opened is not None
+                    or ("HTTP_COOKIE" in environ and app._session_waits_in(environ))
+                    or (found := direct(app, rv, head)) is None
+                ):
+                    reply = reply_of(await finalize(ctx, rv, bridge, over), environ)
+                else:
+                    reply = found
         except Exception as exc:
             error = exc
-            return await _failed(ctx, exc, bridge, over)
+            reply = await _failed(ctx, exc, bridge, over)
         except BaseException as exc:
             error = exc
             raise
+        if ctx._start is not None:
+            ctx._start(reply.status, reply.headers)
+        return reply
     finally:
         try:
             if "werkzeug.debug.preserve_context" in environ:
@@ -122,12 +130,12 @@ def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
         or appcontext_popped.receivers
     ):
         return False
-    request = ctx.__dict__.get("request")
+    request = ctx._made
     if request is not None:
         if (
             app.request_class is not Request
             or request.routing_exception is not None
-            or "files" in request.__dict__
+            or request._form_is_loaded
         ):
             return False
         ctx.head.environ["werkzeug.request"] = None
@@ -137,7 +145,7 @@ def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
 
 def plan_of(ctx: RequestContext) -> Plan:
     """The plan of the endpoint that the request has now: a hook may change the rule."""
-    request = ctx.__dict__.get("request")
+    request = ctx._made
     rule = ctx._rule if request is None else request.url_rule
     plan = ctx._plan = ctx.app._plans.get(ctx.app, None if rule is None else rule.endpoint)
     return plan
@@ -153,7 +161,7 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
         app._begin()
     rule = ctx._rule
     plan = None
-    if rule is not None and "request" not in ctx.__dict__:
+    if rule is not None and ctx._made is None:
         plan = ctx._plan = app._plans.known.get(rule.endpoint)
     if plan is None:
         plan = plan_of(ctx)
@@ -161,7 +169,7 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
         return _answer(ctx, bridge, over)
     # PERF: nothing comes before the view, so no coroutine need be made; bench case "text".
     try:
-        rv = call_view(ctx, over)
+        rv = call_view(ctx, over, bridge)
     except Exception as exc:
         return _recovered(ctx, exc, bridge, over)
     return _finished(ctx, rv, bridge, over) if type(rv) is CoroutineType else rv
@@ -171,7 +179,7 @@ async def _answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any
     app = ctx.app
     try:
         if request_started.receivers:
-            request_started.send(app, _async_wrapper=app.ensure_sync)
+            await _send(request_started, app, bridge)
         plan = plan_of(ctx)
         rv = None
         if "preprocess_request" in over:
@@ -179,7 +187,10 @@ async def _answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any
         elif plan.before or plan.url_processors:
             rv = await preprocess(ctx, bridge, over)
         if rv is None:
-            rv = app.dispatch_request() if "dispatch_request" in over else call_view(ctx, over)
+            if "dispatch_request" in over:
+                rv = app.dispatch_request()
+            else:
+                rv = call_view(ctx, over, bridge)
             if type(rv) is CoroutineType:
                 rv = await bridge.finish(rv)
         return rv
@@ -214,12 +225,12 @@ async def _recovered(ctx: RequestContext, exc: Exception, bridge: Bridge, over: 
 async def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     """Run the URL value preprocessors and the before_request functions, until one answers."""
     plan = plan_of(ctx)
-    sync = _sync_wrapper(ctx.app, over)
+    sync = _wrapper(ctx.app, over, bridge)
     if plan.url_processors:
         request = ctx.request
         for functions in plan.url_processors:
             for function in functions:
-                function(request.endpoint, request.view_args)
+                await bridge.call(function, request.endpoint, request.view_args)
     for functions in plan.before:
         for function in functions:
             rv = function() if sync is None else sync(function)()
@@ -230,17 +241,25 @@ async def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.
     return None
 
 
-def _sync_wrapper(app: Carboy, over: Overrides) -> t.Callable[..., t.Any] | None:
-    """The application's own idea of how async functions are run, if it has one."""
+def _wrapper(app: Carboy, over: Overrides, bridge: Bridge) -> t.Callable[..., t.Any] | None:
+    """What each step must be passed through: the bridge's way of running sync ones, if it has
+    one, or the application's own idea of how async functions are run."""
+    if bridge.wrap is not None:
+        return bridge.wrap
     if over and ("ensure_sync" in over or "async_to_sync" in over):
         return app.ensure_sync
     return None
 
 
-def call_view(ctx: RequestContext, over: Overrides) -> t.Any:
+async def _send(signal: t.Any, app: Carboy, bridge: Bridge, **values: t.Any) -> None:
+    """Tell the receivers of a signal."""
+    await bridge.call(partial(signal.send, app, _async_wrapper=app.ensure_sync, **values))
+
+
+def call_view(ctx: RequestContext, over: Overrides, bridge: Bridge) -> t.Any:
     """Call the matched view; gives its return value or its coroutine. Raises routing errors."""
     app = ctx.app
-    request = ctx.__dict__.get("request")
+    request = ctx._made
     if request is None:
         rule, args = ctx._rule, ctx._view_args
     else:
@@ -250,8 +269,8 @@ def call_view(ctx: RequestContext, over: Overrides) -> t.Any:
     if ctx.head.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return app.make_default_options_response()
     view = app.view_functions[rule.endpoint]
-    if over and (sync := _sync_wrapper(app, over)) is not None:
-        view = sync(view)
+    if over and (wrap := _wrapper(app, over, bridge)) is not None:
+        view = wrap(view)
     return view(**args) if args else view()
 
 
@@ -289,7 +308,7 @@ async def recover_http(
 async def _call_handler(
     app: Carboy, handler: t.Any, error: Exception, bridge: Bridge, over: Overrides
 ) -> t.Any:
-    sync = _sync_wrapper(app, over)
+    sync = _wrapper(app, over, bridge)
     rv = handler(error) if sync is None else sync(handler)(error)
     return await bridge.finish(rv) if type(rv) is CoroutineType else rv
 
@@ -312,7 +331,7 @@ async def finalize(
         else:
             response = await process(ctx, response, bridge, over)
         if request_finished.receivers:
-            request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
+            await _send(request_finished, app, bridge, response=response)
     except Exception:
         if not from_error_handler:
             raise
@@ -325,8 +344,8 @@ async def process(
 ) -> Response:
     """Run after_this_request and after_request functions, and save the session."""
     app = ctx.app
-    sync = _sync_wrapper(app, over)
-    own = ctx.__dict__.get("_after_request_functions", ())
+    sync = _wrapper(app, over, bridge)
+    own = ctx._after_request_functions if ctx._wants_response else ()
     for functions in (own, *map(reversed, plan_of(ctx).after)):
         for function in functions:
             response = function(response) if sync is None else sync(function)(response)
@@ -338,7 +357,10 @@ async def process(
         interface = app.session_interface
         session = ctx._session
         if not interface.is_null_session(session):
-            interface.save_session(app, session, response)
+            if app._session_is_lazy:
+                interface.save_session(app, session, response)
+            else:
+                await bridge.call(interface.save_session, app, session, response)
     return t.cast(Response, response)
 
 
@@ -370,7 +392,8 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
     app = ctx.app
     propagates = app._propagates()
     try:
-        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=exc)
+        if got_request_exception.receivers:
+            await _send(got_request_exception, app, bridge, exception=exc)
     except Exception as second:
         if propagates:
             raise
@@ -406,7 +429,7 @@ async def _leave(ctx: RequestContext, error: BaseException | None, bridge: Bridg
         return
     ctx._holds = 0
     try:
-        await tear_down(ctx, error, bridge)
+        await bridge.surely(tear_down(ctx, error, bridge))
     except Exception:
         if app._propagates():
             raise
@@ -430,7 +453,7 @@ async def tear_down(ctx: RequestContext, exc: BaseException | None, bridge: Brid
                 await teardown_request(ctx, exc, bridge)
         except BaseException as error:
             errors.note(error)
-    if "request" in ctx.__dict__:
+    if ctx._made is not None:
         try:
             ctx._close_request()
         except BaseException as error:
@@ -446,7 +469,7 @@ async def tear_down(ctx: RequestContext, exc: BaseException | None, bridge: Brid
                 errors.note(error)
         if appcontext_popped.receivers:
             try:
-                appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+                await _send(appcontext_popped, app, bridge)
             except BaseException as error:
                 errors.note(error)
     errors.reraise()
@@ -471,7 +494,7 @@ async def _run_all(
     bridge: Bridge,
     signal: t.Any,
 ) -> None:
-    sync = _sync_wrapper(app, app._plans.overrides(app))
+    sync = _wrapper(app, app._plans.overrides(app), bridge)
     errors = FirstError(app.log_exception)
     for function in functions:
         try:
@@ -482,7 +505,7 @@ async def _run_all(
             errors.note(error)
     if signal.receivers:
         try:
-            signal.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+            await _send(signal, app, bridge, exc=exc)
         except BaseException as error:
             errors.note(error)
     errors.reraise()

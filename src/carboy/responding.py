@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as ResponseBase
 
+from .bridges import wait
 from .transport import Reply
 from .wrappers import Response, content_type_of, encode
 
@@ -57,7 +58,7 @@ def make_response(ctx: RequestContext, rv: t.Any) -> Response:
     cls = ctx.app.response_class
     if isinstance(rv, cls):
         response = rv
-    elif isinstance(rv, (*_TEXT, cabc.Iterator)):
+    elif isinstance(rv, (*_TEXT, cabc.Iterator, cabc.AsyncIterable)):
         return cls(rv, status=status, headers=headers)
     elif isinstance(rv, dict | list):
         response = ctx.app.json.response(rv)
@@ -182,11 +183,64 @@ def reply_of(response: t.Any, environ: WSGIEnvironment) -> Reply:
     """
     if isinstance(response, ResponseBase) and type(response).__call__ is ResponseBase.__call__:
         body, status, headers = response.get_wsgi_response(environ)
+        if hasattr(response.response, "__aiter__") and _has_body(status, environ):
+            body = AsyncBody(response)
         return Reply(status, headers, body)
-    return _run(response, environ)
+    return run_wsgi(response, environ)
 
 
-def _run(application: t.Any, environ: WSGIEnvironment) -> Reply:
+def _has_body(status: str, environ: WSGIEnvironment) -> bool:
+    """Whether a body may follow (RFC 9110 section 6.4.1)."""
+    return environ["REQUEST_METHOD"] != "HEAD" and status[:3] not in ("204", "304")
+
+
+class AsyncBody:
+    """The body of a response that gives its chunks asynchronously: as bytes, and closed once.
+
+    A door on an event loop iterates over it there. For one that cannot, it is an ordinary
+    iterable, whose chunks are made on the portal.
+    """
+
+    def __init__(self, response: ResponseBase) -> None:
+        self._response = response
+        self._chunks: t.AsyncIterator[t.Any] = aiter(t.cast("t.Any", response.response))
+        self._closed = False
+
+    def __aiter__(self) -> t.Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        return encode(chunk) if isinstance(chunk, str) else chunk
+
+    async def aclose(self) -> None:
+        """End the stream where it is, and run the response's ``call_on_close`` functions."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            close = getattr(self._chunks, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            self._response.close()
+
+    def __iter__(self) -> t.Self:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return wait(self.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """As :meth:`aclose`, from a thread."""
+        wait(self.aclose())
+
+
+def run_wsgi(application: t.Any, environ: WSGIEnvironment) -> Reply:
+    """The reply of a WSGI application."""
     started: list[t.Any] = []
     written: list[bytes] = []
 

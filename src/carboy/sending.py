@@ -73,6 +73,15 @@ class FileBody:
             raise StopIteration
         return block
 
+    def read_whole(self, most: int) -> bytes | None:
+        """All that is left, and the file closed; None for more than ``most`` bytes of it."""
+        if self._left is None or self._left > most:
+            return None
+        try:
+            return b"".join(self)
+        finally:
+            self.close()
+
     def narrow(self, start: int, length: int) -> None:
         """Give only ``length`` bytes from ``start`` on; for an answer with a part of the file."""
         self.file.seek(start)

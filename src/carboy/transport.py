@@ -61,7 +61,20 @@ class Reply:
 
 
 class Bridge(t.Protocol):
-    """How a door runs a step whose colour is not its own."""
+    """How a door runs a step whose colour is not its own.
+
+    ``wrap`` is None where sync steps are simply called. Elsewhere each step is passed through
+    it, and gives a coroutine.
+    """
+
+    @property
+    def wrap(self) -> t.Callable[[t.Callable[..., t.Any]], t.Callable[..., t.Any]] | None: ...
+
+    async def call(self, function: t.Callable[..., t.Any], *args: t.Any) -> t.Any:
+        """Call a sync function of the application that may block."""
+
+    async def surely(self, coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
+        """Run a part of the pipeline that must come to its end even if the client leaves."""
 
     async def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
         """Run what an async step returned to its end, and give its result."""

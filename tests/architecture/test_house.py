@@ -35,7 +35,7 @@ FLOORS: dict[str, list[str]] = {
         "sessions",
         "routing",
     ],
-    "engine": ["plan", "bridges", "responding", "pipeline", "urls"],
+    "engine": ["plan", "bridges", "responding", "pipeline", "serving", "urls"],
     "doors": ["gateways"],
     "surface": [
         "sending",
@@ -57,6 +57,7 @@ LAZY_DOORS = {
     ("_alias", "as_flask"): "the child's stand-in for flask only does the alias import",
     ("app", "cli"): "Click is for the command line; a served request never needs it",
     ("app", "debughelpers"): "only in debug mode",
+    ("app", "gateways"): "asyncio is for applications behind an async server",
     ("app", "security"): "only where a setting switches a protection on",
     ("app", "templating"): "Jinja2 is for applications that render templates",
     ("app", "testing"): "Werkzeug's test client is for tests",

@@ -544,7 +544,6 @@ def test_test_responses_name_their_templates(app: Carboy, tmp_path: pathlib.Path
 
 
 @pytest.mark.beyond
-@pytest.mark.xfail(strict=True, reason="the ASGI door is not built yet")
 def test_the_application_is_an_asgi_callable(app: Carboy) -> None:
     """D-40: app(scope, receive, send) answers, so `uvicorn myapp:app` works as it is."""
     app.add_url_rule("/", "index", lambda: "asgi")
@@ -572,7 +571,7 @@ def test_the_application_is_an_asgi_callable(app: Carboy) -> None:
     }
 
     async def main() -> None:
-        result: Any = app(scope, receive, send)  # type: ignore[call-arg,arg-type]
+        result: Any = app(scope, receive, send)
         await result
 
     asyncio.run(main())

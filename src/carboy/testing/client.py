@@ -13,6 +13,7 @@ import werkzeug.test
 from werkzeug.wrappers import Request as BaseRequest
 
 from .builder import EnvironBuilder
+from .doors import DOORS, through_door
 from .rendered import MARK, RecordedBody, TemplateRecorder
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ class FlaskClient(werkzeug.test.Client):
     Inside `with client:` the context of the latest request stays current, so that `request`,
     `session` and `g` can be examined; it ends with the block or with the next request.
     Each response has `templates`, the names of the templates rendered for it, in order.
-    `environ_base` holds what every request of this client sends along.
+    `environ_base` holds what every request of this client sends along. `door` is the protocol
+    that requests come through: `"wsgi"`, `"asgi"` or `"rsgi"`.
     """
 
     application: Carboy
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, door: str = "wsgi", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if door not in ("wsgi", *DOORS):
+            raise ValueError(f"There is no door {door!r}; there are wsgi, asgi and rsgi.")
+        self.door = door
         self.preserve_context = False
         self.environ_base = {
             "REMOTE_ADDR": "127.0.0.1",
@@ -121,7 +126,8 @@ class FlaskClient(werkzeug.test.Client):
         recorder = TemplateRecorder(environ)
         recorder.start(self.application)
         try:
-            body, status, headers = super().run_wsgi_app(environ, buffered=buffered)
+            with self._at_door():
+                body, status, headers = super().run_wsgi_app(environ, buffered=buffered)
         except BaseException:
             recorder.stop()
             raise
@@ -129,6 +135,17 @@ class FlaskClient(werkzeug.test.Client):
             recorder.stop()
             return body, status, headers
         return RecordedBody(body, recorder), status, headers
+
+    @contextmanager
+    def _at_door(self) -> Iterator[None]:
+        """Have Werkzeug's client, which calls WSGI applications, call this client's door."""
+        app = self.application
+        if self.door != "wsgi":
+            self.application = cast("Any", through_door(app, self.door))
+        try:
+            yield
+        finally:
+            self.application = app
 
     def _ready_request(self, given: object) -> BaseRequest | None:
         """Return a request made from `given`, with this client's environ below; None if `given`
