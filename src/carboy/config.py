@@ -38,6 +38,7 @@ _DEFAULTS: dict[str, t.Any] = {
     # addresses
     "SERVER_NAME": None,
     "TRUSTED_HOSTS": None,
+    "TRUSTED_PROXIES": None,
     "PREFERRED_URL_SCHEME": "http",
     "APPLICATION_ROOT": "/",
     "PROVIDE_AUTOMATIC_OPTIONS": True,
