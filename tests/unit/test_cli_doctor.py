@@ -288,6 +288,23 @@ def test_extensions_are_listed_with_their_state(doctor: Any, install: Any) -> No
     assert "unrelated" not in output
 
 
+def test_an_installed_application_is_looked_into_and_no_extension_of_itself(
+    doctor: Any, install: Any
+) -> None:
+    install("program", "1.0", "Flask", source=GOOD + "app.config.get('ENV')\n")
+    status, output = doctor("doctor", "--app", "program")
+    assert status == 1
+    assert "Extensions\n  none" in output
+    assert "program.py:5: app.config['ENV']" in output
+
+
+def test_without_an_import_of_flask_the_line_comes_first(doctor: Any) -> None:
+    _, output = doctor(
+        app="from other import app\n", other="app = __import__('flask').Flask('app')"
+    )
+    assert "put 'import carboy.as_flask' first in app.py" in output
+
+
 def test_another_release_than_the_tested_one_is_told(doctor: Any, install: Any) -> None:
     row = compat_table()["flask-login"]
     install("flask_login", "0.1", "Flask")

@@ -13,6 +13,7 @@ import click
 from werkzeug.serving import is_running_from_reloader
 
 from carboy.globals import current_app
+from carboy.plan import is_async, is_wrapped
 
 from .discovery import ModuleFailed, NoAppException
 from .envfiles import debug_is_on
@@ -197,8 +198,14 @@ _SORT_KEYS = ("endpoint", "methods", "domain", "rule", "match")
     default=_SORT_KEYS[0],
 )
 @click.option("--all-methods", help="Show HEAD and OPTIONS methods.", is_flag=True)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Show how each endpoint runs behind an async server: its colour, how often a request"
+    " leaves the event loop for a thread, and which steps make it mixed.",
+)
 @with_appcontext
-def routes_command(sort: str, all_methods: bool) -> None:
+def routes_command(sort: str, all_methods: bool, plan: bool) -> None:
     """Show all registered routes with their endpoints and methods."""
     url_map = current_app.url_map
     rules = list(url_map.iter_rules())
@@ -220,11 +227,31 @@ def routes_command(sort: str, all_methods: bool) -> None:
     }
     if not any(columns["domain"][1]):
         del columns["domain"]
+    if plan:
+        roads = [_road(rule.endpoint) for rule in rules]
+        for place, heading in enumerate(("Colour", "Hops", "Because of")):
+            columns[heading] = (heading, [road[place] for road in roads])
     order = list(range(len(rules)))
     if sort in columns:
         order.sort(key=columns[sort][1].__getitem__)
     headings = [heading for heading, _ in columns.values()]
     _echo_table(headings, [[cells[i] for _, cells in columns.values()] for i in order])
+
+
+def _road(endpoint: str) -> tuple[str, str, str]:
+    """The colour of an endpoint, the hops of a request for it, and the steps that mix it."""
+    app: Any = current_app
+    if is_wrapped(app):
+        return "sync", "1", "middleware around wsgi_app"
+    if over := app._plans.overrides(app) - {"serving"}:
+        return "sync", "1", f"replaced: {', '.join(sorted(over))}"
+    plan = app._plans.get(app, endpoint)
+    colour = plan.colour(app)
+    steps = [(kind, step) for kind, step in plan.steps(app) if not is_async(step)]
+    if colour != "mixed":
+        return colour, "1" if colour == "sync" else "0", ""
+    names = (f"{kind} {getattr(step, '__name__', repr(step))}" for kind, step in steps)
+    return colour, str(len(steps)), "sync: " + ", ".join(names)
 
 
 def _echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -38,9 +38,12 @@ def doctor_command(info: ScriptInfo) -> None:
         raise click.ClickException(str(error)) from None
     before = set(sys.modules)
     app, trouble = _load(info)
-    files = {Path(file) for file in _own_files(before)} | (trouble.files if trouble else set())
+    home = app.import_name.partition(".")[0] if app else ""
+    files = {Path(file) for file in _own_files(before, home)} | (
+        trouble.files if trouble else set()
+    )
     findings = scan(files)
-    extensions = loaded_extensions()
+    extensions = loaded_extensions(besides=home)
     _report_application(app, trouble)
     _report_extensions(extensions)
     _report_findings(findings)
@@ -82,11 +85,16 @@ def _load(info: ScriptInfo) -> tuple[Carboy | None, _Trouble | None]:
     return None, _Trouble(text, {Path(frame.filename) for frame in own})
 
 
-def _own_files(before: set[str]) -> Iterator[str]:
-    """The files of the application's modules, among those that were imported since `before`."""
+def _own_files(before: set[str], home: str) -> Iterator[str]:
+    """The files of the application's modules, among those that were imported since `before`.
+
+    `home` is the application's own package, which may be an installed one.
+    """
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if name not in before and file and file.endswith(".py") and _is_own(file):
+        if name in before or not file or not file.endswith(".py"):
+            continue
+        if name.partition(".")[0] == home or _is_own(file):
             yield file
 
 
@@ -136,9 +144,11 @@ def _report_change(app: Carboy | None, findings: Sequence[Finding]) -> None:
     click.echo("  none under the carboy command: carboy run")
     entry = getattr(sys.modules.get(app.import_name), "__file__", None)
     line = first_import_of_flask(Path(entry)) if entry else None
-    if entry and line is not None:
-        place = f"{_short(Path(entry))}:{line}"
-        click.echo(f"  under another server: put 'import carboy.as_flask' before {place}")
+    if entry:
+        place = (
+            f"before {_short(Path(entry))}:{line}" if line else f"first in {_short(Path(entry))}"
+        )
+        click.echo(f"  under another server: put 'import carboy.as_flask' {place}")
 
 
 def _short(file: Path) -> str:

@@ -57,10 +57,10 @@ class Extension:
         return text
 
 
-def loaded_extensions() -> list[Extension]:
-    """The extensions of which a module is imported now, by name."""
+def loaded_extensions(besides: str = "") -> list[Extension]:
+    """The extensions of which a module is imported now, by name; not the package `besides`."""
     owners = _owners()
-    loaded = {name.partition(".")[0] for name in list(sys.modules)}
+    loaded = {name.partition(".")[0] for name in list(sys.modules)} - {besides}
     names = {owner for module in loaded for owner in owners.get(module, ())}
     return sorted(_extensions(names), key=lambda extension: extension.name.lower())
 
