@@ -112,7 +112,10 @@ def write_report(found: dict[str, Comparison], used: dict[str, str]) -> None:
     differing = {
         test: pair for comparison in found.values() for test, pair in comparison.differing.items()
     }
-    lines += ["", *(f"- `{test}`: {a} on Flask, {b} on Carboy" for test, (a, b, _) in differing.items())]
+    lines += [
+        "",
+        *(f"- `{test}`: {a} on Flask, {b} on Carboy" for test, (a, b, _) in differing.items()),
+    ]
     if not differing:
         lines.append("No test differs.")
     REPORT.write_text("\n".join(lines) + "\n")

@@ -30,7 +30,9 @@ async def app_context(context: Annotated[Context, TaskiqDepends()]):
 def create_app(**options) -> Flask:
     app = Flask("recipe")
     app.config["GREETING"] = "good day"
-    broker = InMemoryBroker(**options).with_middlewares(SimpleRetryMiddleware(no_result_on_retry=False))
+    broker = InMemoryBroker(**options).with_middlewares(
+        SimpleRetryMiddleware(no_result_on_retry=False)
+    )
     app.extensions["taskiq"] = broker
     app.ended = []
     app.attempts = []
@@ -72,8 +74,7 @@ def create_app(**options) -> Flask:
     async def endless() -> None:
         await asyncio.Event().wait()
 
-    tasks = {task.original_func.__name__: task for task in broker.get_all_tasks().values()}
-    app.tasks = tasks
+    app.tasks = {"add_one": add_one, "broken": broken}
 
     @app.before_request
     def sync_before():
