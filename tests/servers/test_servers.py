@@ -91,7 +91,9 @@ class Server:
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = self._wait_for_port()
+        self.port = int(self._wait_for(STARTED))
+        if command[0] == UWSGI:  # It names the port before it loads the application.
+            self._wait_for(re.compile("(spawned uWSGI worker)"))
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -100,7 +102,7 @@ class Server:
             self._queue.put(line)
         self._queue.put(None)
 
-    def _wait_for_port(self) -> int:
+    def _wait_for(self, pattern: re.Pattern[str]) -> str:
         while True:
             try:
                 line = self._queue.get(timeout=30)
@@ -109,8 +111,8 @@ class Server:
             if line is None:
                 self.stop()
                 pytest.fail("the server did not start:\n" + "".join(self.lines))
-            if found := STARTED.search(line):
-                return int(found[1] or found[2])
+            if found := pattern.search(line):
+                return next(filter(None, found.groups()))
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[http.client.HTTPConnection]:
@@ -166,10 +168,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[Server] = []
     fill(tmp_path)
 
-    def begin(name: str, **env: str) -> Server:
+    def begin(name: str, application: str = "app", **env: str) -> Server:
         command, module = COMMANDS[name]
         need(module)
-        running.append(Server(command, tmp_path, **env))
+        other = {"app:app": f"{application}:app", "--app=app": f"--app={application}"}
+        other["--module=app:app"] = f"--module={application}:app"
+        running.append(Server([other.get(part, part) for part in command], tmp_path, **env))
         return running[-1]
 
     yield begin
@@ -209,7 +213,7 @@ def test_a_connection_serves_several_requests(server: Server) -> None:
             connection.request("GET", "/")
             try:
                 answer = connection.getresponse()
-            except http.client.RemoteDisconnected:
+            except ConnectionError:
                 # A server may close after any response; clients then ask again (RFC 9112 §9.3.1).
                 connection.close()
                 connection.request("GET", "/")
@@ -349,6 +353,12 @@ def test_an_idle_server_stops_at_a_signal(start: Start, name: str) -> None:
     assert server.ask("/")[0] == 200
     server.process.send_signal(signal.SIGTERM)
     server.process.wait(30)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unmodified_flask_application_with_the_one_line(start: Start, name: str) -> None:
+    server = start(name, application="wsgi")
+    assert json.loads(server.ask("/")[2]) == {"core": "carboy.app", "name": "wsgi"}
 
 
 NGINX = """
