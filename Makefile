@@ -20,7 +20,7 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers clean browser
+.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes clean browser
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -78,6 +78,9 @@ compat-programs: ## whole Flask programs, unmodified, on Flask and on Carboy
 
 compat-servers: ## one application under Gunicorn, Waitress, uWSGI and the development server
 	$(PYTHON) tests/compat/run_servers.py $(ARGS)
+
+compat-recipes: ## Celery, RQ, Taskiq, structlog, Sentry, OpenTelemetry as documented, on both
+	$(PYTHON) tests/compat/run_recipes.py $(ARGS)
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -54,6 +54,7 @@ FLOORS: dict[str, list[str]] = {
 
 #: (room, what it opens): why it is not imported at the top.
 LAZY_DOORS = {
+    ("_alias", "_alias"): "importlib.metadata is for who asks for Flask's metadata",
     ("_alias", "as_flask"): "the child's stand-in for flask only does the alias import",
     ("app", "cli"): "Click is for the command line; a served request never needs it",
     ("app", "debughelpers"): "only in debug mode",

@@ -6,16 +6,20 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import carboy
 from carboy.config import use_profile
 
 from .blame import AliasError, explain_conflict
 from .face import SUBMODULES, Face, loaded_submodules, make_face
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
 
 
 class _Alias(Loader):
@@ -54,6 +58,12 @@ class AliasFinder(MetaPathFinder):
         if rest and importlib.util.find_spec(_in_carboy(fullname)) is None:
             return None
         return ModuleSpec(fullname, _Alias(), is_package=not rest)
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        """Find a stand-in for Flask's metadata where Flask is not installed."""
+        from .distribution import stand_ins  # importlib.metadata is slow to import
+
+        return stand_ins(context, self)
 
 
 def install() -> None:
