@@ -269,7 +269,8 @@ class Carboy(StaticFiles, Scaffold):
 
     def _begin(self) -> None:
         """End the setup at the first request, after adding what settings ask for."""
-        if self.config.get("CSRF_PROTECT") or self.config.get("SECURITY_HEADERS"):
+        switches = ("CSRF_PROTECT", "SECURITY_HEADERS", "RATE_LIMITS")
+        if any(map(self.config.get, switches)):
             from .security import install
 
             install(self)

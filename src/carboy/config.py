@@ -64,6 +64,12 @@ _DEFAULTS: dict[str, t.Any] = {
     "CSRF_TOKEN_REQUIRED": False,
     "CSRF_TOKEN_MAX_AGE": 86_400,
     "CSRF_ALLOW_BARE": False,
+    # how often a client may ask: a list such as ["300 per minute"]; False is off, None leaves it
+    # to `RateLimits(app)`; a store for several workers; "memory" or "refuse" when it is away
+    "RATE_LIMITS": None,
+    "RATE_LIMIT_STORAGE": "memory://",
+    "RATE_LIMIT_ON_ERROR": "memory",
+    "RATE_LIMIT_MAX_KEYS": 100_000,
     # headers for browsers: True, False, or a dict of changes; None means on if
     # `SecurityHeaders(app)` was called
     "SECURITY_HEADERS": None,

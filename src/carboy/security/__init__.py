@@ -1,9 +1,9 @@
 """What keeps an application safe, each part in a room of its own.
 
 `cors` says which sites may read answers, `csrf` refuses forged requests, `headers` tells browsers
-what to refuse, `proxies` finds the client behind them, `redirects` keeps visitors on the site,
-`signed_urls` makes links that expire, `secrets` judges keys. :func:`install` opens the rooms that
-settings ask for.
+what to refuse, `proxies` finds the client behind them, `rate_limits` counts requests, `redirects`
+keeps visitors on the site, `signed_urls` makes links that expire, `secrets` judges keys.
+:func:`install` opens the rooms that settings ask for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .headers import STRICT_CSP as STRICT_CSP
 from .headers import SecurityHeaders as SecurityHeaders
 from .headers import csp_nonce as csp_nonce
 from .proxies import TrustedProxies as TrustedProxies
+from .rate_limits import RateLimitExceeded as RateLimitExceeded
+from .rate_limits import RateLimits as RateLimits
 from .redirects import safe_redirect as safe_redirect
 from .redirects import url_has_allowed_host as url_has_allowed_host
 from .signed_urls import sign_url as sign_url
@@ -39,3 +41,5 @@ def install(app: Carboy) -> None:
             CSRF(app)
         if app.config.get("SECURITY_HEADERS"):
             SecurityHeaders(app)
+        if app.config.get("RATE_LIMITS"):
+            RateLimits(app)
