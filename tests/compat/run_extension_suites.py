@@ -155,8 +155,8 @@ def write_report(table: dict[str, Any], extensions: dict[str, Any]) -> None:
         )
     lines += [
         "",
-        "¹ A scenario in `tests/compat/scenarios/` that uses it as its documentation does: its source",
-        "distribution has no tests, or it is no extension of Flask but used with it.",
+        "¹ Its source distribution has no tests: a scenario in `tests/compat/scenarios/` that uses the",
+        "extension as its documentation does. Recipes with other libraries: [compat-recipes.md](compat-recipes.md).",
         "",
         "## Differing tests",
         "",

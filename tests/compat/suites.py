@@ -37,15 +37,15 @@ class SetupError(Exception):
     """A package that could not be fetched or installed; the text is pip's own."""
 
 
-def environment(name: str, packages: Iterable[str]) -> Path:
+def environment(name: str, packages: Iterable[str], without: Iterable[str] = ()) -> Path:
     """The interpreter of `.build/NAME-<python>`: `packages` and, editable, Carboy.
 
-    Made anew when the list or Carboy's own metadata changes. Raises `SetupError`.
+    `without` are names of packages that must not be there, although others require them. Made anew when the list or Carboy's own metadata changes. Raises `SetupError`.
     """
     folder = BUILD / f"{name}-{platform.python_version()}"
     python = folder / "bin" / "python"
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = "\n".join([*packages, str(metadata)])
+    wanted = "\n".join([*packages, *(f"not {name}" for name in without), str(metadata)])
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     stamp = folder / "installed"
     if stamp.exists() and stamp.read_text() == digest:
@@ -55,6 +55,8 @@ def environment(name: str, packages: Iterable[str]) -> Path:
     install = ["--python", str(python), "install", "--quiet"]
     _pip(*install, *packages)
     _pip(*install, "--no-deps", "--editable", str(ROOT))
+    if without:
+        _pip("--python", str(python), "uninstall", "--quiet", "--yes", *without)
     stamp.write_text(digest)
     return python
 
