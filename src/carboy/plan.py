@@ -172,6 +172,11 @@ def is_async(function: t.Any) -> bool:
     )
 
 
+def is_wrapped(app: Carboy) -> bool:
+    """Whether requests have to go through a replaced ``wsgi_app``."""
+    return "wsgi_app" in app.__dict__ or not hasattr(type(app).wsgi_app, "_is_carboys_own")
+
+
 def _lists(table: t.Mapping[t.Any, list[t.Any]], names: tuple[t.Any, ...]) -> tuple[t.Any, ...]:
     return tuple(table[name] for name in names if name in table)
 

@@ -15,6 +15,7 @@ from contextvars import copy_context
 from carboy.bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, be_at_home, drive, surely
 from carboy.ctx import RequestContext
 from carboy.pipeline import handle
+from carboy.plan import is_wrapped
 from carboy.responding import run_wsgi
 
 if t.TYPE_CHECKING:
@@ -59,11 +60,6 @@ async def answer(app: Carboy, environ: WSGIEnvironment, gone: Gone) -> Reply:
     ctx = RequestContext(app, environ)
     ctx.over = _MIXED if colour == "mixed" else _PLAIN
     return await unless(gone, handle(ctx, LOOP_BRIDGE))
-
-
-def is_wrapped(app: Carboy) -> bool:
-    """Whether requests have to go through a replaced ``wsgi_app``."""
-    return "wsgi_app" in app.__dict__ or not hasattr(type(app).wsgi_app, "_is_carboys_own")
 
 
 def _colour(app: Carboy, environ: WSGIEnvironment) -> str:

@@ -61,13 +61,13 @@ async def _receive_body(environ: WSGIEnvironment, body: Spool, protocol: t.Any) 
     ):
         body.rewind()  # RFC 9112 section 6.3: there is none
         return
-    chunks: cabc.AsyncIterator[bytes] = aiter(protocol)
+    chunks = _chunks(protocol)
     received = 0
     ended = False
 
     async def rest() -> bytes:
         nonlocal received, ended
-        async for chunk in chunks:
+        while (chunk := await anext(chunks, None)) is not None:
             if chunk:
                 received += len(chunk)
                 return chunk
@@ -81,6 +81,12 @@ async def _receive_body(environ: WSGIEnvironment, body: Spool, protocol: t.Any) 
     while room and (chunk := await rest()):
         room = body.add(chunk)
     body.rewind(None if ended else lambda: _fetched(rest()))
+
+
+async def _chunks(protocol: t.Any) -> cabc.AsyncIterator[bytes]:
+    # Granian's own iterator may neither be asked again after its end nor be iterated twice.
+    async for chunk in protocol:
+        yield chunk
 
 
 def _fetched(chunk: t.Coroutine[t.Any, t.Any, bytes]) -> bytes:
