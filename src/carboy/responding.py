@@ -121,7 +121,10 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
         rv, status = rv[0], line
         kind = type(rv)
     if kind is str:
-        body = encode(rv)
+        try:
+            body = rv.encode()
+        except UnicodeEncodeError:
+            body = encode(rv)
         mimetype: str | None = Response.default_mimetype
     elif kind is dict or kind is list:
         made = app.json.reply(rv)
