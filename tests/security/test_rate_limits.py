@@ -167,6 +167,20 @@ class TestKeys:
         assert codes(app, 2, "/name?name=b%00%0a") == [200, 429]
         assert codes(app, 3, "/name") == [200, 200, 200]
 
+    def test_keys_do_not_meet(self, clock: Clock) -> None:
+        """A name that looks like somebody's address takes nothing from that address."""
+        app = make_app(clock)
+
+        @app.get("/sign-in")
+        @app.limits.limit("2 per minute")
+        @app.limits.limit("2 per minute", key=lambda: request.args.get("name"))
+        def sign_in() -> str:
+            return "ok"
+
+        assert codes(app, 2, "/sign-in?name=192.0.2.1", peer="192.0.2.9") == [200, 200]
+        assert codes(app, 2, "/sign-in?name=ada") == [200, 200]
+        assert codes(app, 1, "/sign-in?name=ada", peer="192.0.2.7") == [429]
+
 
 class TestReach:
     def test_a_view_has_its_own_besides(self, clock: Clock) -> None:

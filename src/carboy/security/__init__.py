@@ -1,8 +1,9 @@
 """What keeps an application safe, each part in a room of its own.
 
 `cors` says which sites may read answers, `csrf` refuses forged requests, `headers` tells browsers
-what to refuse, `proxies` finds the client behind them, `rate_limits` counts requests, `redirects`
-keeps visitors on the site, `signed_urls` makes links that expire, `secrets` judges keys.
+what to refuse, `passwords` hashes and checks them, `proxies` finds the client behind them,
+`rate_limits` counts requests, `redirects` keeps visitors on the site, `signed_urls` makes links
+that expire, `secrets` judges keys.
 :func:`install` opens the rooms that settings ask for.
 """
 
@@ -20,6 +21,9 @@ from .headers import NONCE as NONCE
 from .headers import STRICT_CSP as STRICT_CSP
 from .headers import SecurityHeaders as SecurityHeaders
 from .headers import csp_nonce as csp_nonce
+from .passwords import PasswordCheck as PasswordCheck
+from .passwords import check_password as check_password
+from .passwords import hash_password as hash_password
 from .proxies import TrustedProxies as TrustedProxies
 from .rate_limits import RateLimitExceeded as RateLimitExceeded
 from .rate_limits import RateLimits as RateLimits

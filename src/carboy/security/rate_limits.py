@@ -118,7 +118,11 @@ class RateLimits:
             known = list(getattr(target, _MARK, ()))
             name = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
             scope = getattr(target, "name", name)
-            rules = [_Rule(f"{scope}:{limit}", limit, key or self._key, wanted) for limit in parsed]
+            # By number, too: another key's clients must not be counted under the same name.
+            rules = [
+                _Rule(f"{scope}:{number}:{limit}", limit, key or self._key, wanted)
+                for number, limit in enumerate(parsed, len(known))
+            ]
             setattr(target, _MARK, known + rules)
             return target
 
