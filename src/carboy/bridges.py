@@ -170,6 +170,8 @@ def _bring_back(context: Context) -> None:
     """Set here the variables that were set or changed in ``context``."""
     here = copy_context()
     for variable, value in context.items():
+        if variable is _portal:
+            continue  # which loop is at hand is not a fact of the request
         if variable not in here or here[variable] is not value:
             variable.set(value)
 

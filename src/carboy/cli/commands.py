@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from werkzeug.serving import is_running_from_reloader
@@ -24,6 +24,8 @@ from .serving import NotSafeError, serve
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.routing import Rule
+
+    from carboy.app import Carboy
 
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 
@@ -240,7 +242,7 @@ def routes_command(sort: str, all_methods: bool, plan: bool) -> None:
 
 def _road(endpoint: str) -> tuple[str, str, str]:
     """The colour of an endpoint, the hops of a request for it, and the steps that mix it."""
-    app: Any = current_app
+    app: Carboy = cast("Any", current_app)._get_current_object()
     if is_wrapped(app):
         return "sync", "1", "middleware around wsgi_app"
     if over := app._plans.overrides(app) - {"serving"}:
