@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from carboy import current_app, g, has_request_context, request
-from carboy.bridges import Portal
 from carboy.cli import FlaskGroup
 
 from .conftest import environ_for, through
@@ -235,7 +234,6 @@ def test_waiting_for_a_coroutine_on_its_own_loop(app: Any) -> None:
 
 def test_an_application_that_is_asked_for_asgi_2(app: Any) -> None:
     """A server that takes the application for ASGI 2 calls it with the scope alone."""
-    portal = Portal()
     app.add_url_rule("/", "view", lambda: "two")
     sent: list[Any] = []
 
@@ -249,10 +247,8 @@ def test_an_application_that_is_asked_for_asgi_2(app: Any) -> None:
         scope = {"type": "http", "path": "/", "headers": [], "method": "GET"}
         await app(scope)(receive, send)
 
-    portal.run(serve())
+    asyncio.run(serve())
     assert sent[1]["body"] == b"two"
-    loop: Any = portal._loop
-    loop.call_soon_threadsafe(loop.stop)
 
 
 def test_the_plan_on_the_command_line(app: Any) -> None:
