@@ -20,7 +20,7 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes clean browser
+.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes servers clean browser
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -76,11 +76,15 @@ compat-extensions: ## the suites of popular extensions on Flask and on Carboy; A
 compat-programs: ## whole Flask programs, unmodified, on Flask and on Carboy
 	$(PYTHON) tests/compat/run_programs.py $(ARGS)
 
-compat-servers: ## one application under Gunicorn, Waitress, uWSGI and the development server
+compat-servers: ## one application under Gunicorn, Waitress, uWSGI, mod_wsgi and carboy run
 	$(PYTHON) tests/compat/run_servers.py $(ARGS)
 
 compat-recipes: ## Celery, RQ, Taskiq, structlog, Sentry, OpenTelemetry as documented, on both
 	$(PYTHON) tests/compat/run_recipes.py $(ARGS)
+
+servers: $(INSTALLED) ## the three doors on uvicorn, hypercorn and Granian
+	@$(BIN)/python $(PIP_INSTALL) --group servers
+	$(BIN)/python -m pytest $(ARGS) tests/servers/test_doors.py
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

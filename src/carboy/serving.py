@@ -7,6 +7,7 @@ the first request, and then at the interpreter's exit.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import typing as t
 import weakref
@@ -85,9 +86,7 @@ class Serving:
         with self._lock:
             if self.waiting:
                 drive(self._start(app, WSGI_BRIDGE))
-                import atexit
-
-                atexit.register(_stop_at_exit, weakref.ref(app), os.getpid())
+                _at_exit(_stop_at_exit, weakref.ref(app), os.getpid())
 
     async def _start(self, app: Carboy, bridge: Bridge) -> None:
         if not self.waiting:
@@ -228,6 +227,20 @@ async def _advance(generator: t.Any, bridge: Bridge) -> bool:
 
 
 _END = object()
+
+
+def _at_exit(function: t.Callable[..., None], *args: t.Any) -> None:
+    """Have ``function`` called when this process ends."""
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        # The children of multiprocessing (Granian's workers) end without atexit's functions.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, function, args, exitpriority=0)
+        return
+    import atexit
+
+    atexit.register(function, *args)
 
 
 def _stop_at_exit(find: weakref.ref[Carboy], pid: int) -> None:
