@@ -14,6 +14,7 @@ import threading
 import typing as t
 from functools import partial
 from operator import attrgetter
+from types import FunctionType
 
 from .signals import (
     appcontext_popped,
@@ -162,6 +163,10 @@ def is_async(function: t.Any) -> bool:
     A plain function around an async one (a decorator's) counts as sync: its own code may block,
     or wait for the inner one, which only a thread may.
     """
+    # PERF: asked for each step of each request behind an async door, where most are functions
+    # that are plainly async; inspect takes 1 µs to say so.
+    if type(function) is FunctionType and function.__code__.co_flags & inspect.CO_COROUTINE:
+        return True
     while isinstance(function, partial):
         function = function.func
     if inspect.iscoroutinefunction(function):

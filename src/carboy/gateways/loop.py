@@ -17,6 +17,7 @@ from carboy.ctx import RequestContext
 from carboy.pipeline import handle
 from carboy.plan import is_wrapped
 from carboy.responding import run_wsgi
+from carboy.transport import RequestHead
 
 if t.TYPE_CHECKING:
     from concurrent.futures import Future
@@ -64,7 +65,7 @@ async def answer(app: Carboy, environ: WSGIEnvironment, gone: Gone) -> Reply:
 
 def _colour(app: Carboy, environ: WSGIEnvironment) -> str:
     """The colour of the endpoint; sync while only Werkzeug knows which endpoint that is."""
-    head = RequestContext(app, environ).head
+    head = RequestHead(environ)
     found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
     if found is None:
         return "sync"
