@@ -37,12 +37,22 @@ class SetupError(Exception):
     """A package that could not be fetched or installed; the text is pip's own."""
 
 
-def environment(name: str, packages: Iterable[str], without: Iterable[str] = ()) -> Path:
+def environment(
+    name: str,
+    packages: Iterable[str],
+    without: Iterable[str] = (),
+    *,
+    base: str = sys.executable,
+    within: Path = BUILD,
+) -> Path:
     """The interpreter of `.build/NAME-<python>`: `packages` and, editable, Carboy.
+
+    `base` is the interpreter that it is made from. `within` is the folder instead of `.build/`;
+    there Carboy is copied, as this checkout may be nobody else's to read.
 
     `without` are names of packages that must not be there, although others require them. Made anew when the list or Carboy's own metadata changes. Raises `SetupError`.
     """
-    folder = BUILD / f"{name}-{platform.python_version()}"
+    folder = within / f"{name}-{platform.python_version()}"
     python = folder / "bin" / "python"
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = "\n".join([*packages, *(f"not {name}" for name in without), str(metadata)])
@@ -50,11 +60,11 @@ def environment(name: str, packages: Iterable[str], without: Iterable[str] = ())
     stamp = folder / "installed"
     if stamp.exists() and stamp.read_text() == digest:
         return python
-    create = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]
+    create = [base, "-m", "venv", "--clear", "--without-pip", str(folder)]
     subprocess.run(create, check=True)
     install = ["--python", str(python), "install", "--quiet"]
     _pip(*install, *packages)
-    _pip(*install, "--no-deps", "--editable", str(ROOT))
+    _pip(*install, "--no-deps", *(["--editable"] if within == BUILD else []), str(ROOT))
     if without:
         _pip("--python", str(python), "uninstall", "--quiet", "--yes", *without)
     stamp.write_text(digest)

@@ -1,7 +1,8 @@
 """One application under each WSGI server: pages, forms, uploads, streams, sessions, files, errors.
 
 A server that is not installed is skipped; `make compat-servers` installs all of them, and sets
-`CARBOY_SERVERS=all`, with which a missing one fails.
+`CARBOY_SERVERS=all`, with which a missing one fails; and `CARBOY_MOD_WSGI`, the path of
+mod_wsgi-express, where there is an Apache to compile it for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import http.client
 import importlib.util
 import json
 import os
+import pwd
 import queue
 import re
 import shutil
@@ -19,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,8 +33,13 @@ SITE = Path(__file__).parent / "site"
 PYTHON = [sys.executable, "-m"]
 GUNICORN = [*PYTHON, "gunicorn", "--bind=127.0.0.1:0", "--workers=1", "--log-level=info"]
 UWSGI = str(Path(sys.executable).with_name("uwsgi"))
+MOD_WSGI = os.environ.get("CARBOY_MOD_WSGI", "")
+ALL_WANTED = os.environ.get("CARBOY_SERVERS") == "all"
+#: Apache will not serve as root; as another user it stays that user.
+WEB_USER = "www-data" if os.geteuid() == 0 else None
 
-#: Name -> the command, and the module that has to be installed for it.
+#: Name -> the command, and the module that has to be installed for it. `{port}` is a free port,
+#: `{scratch}` the folder that is the server's own.
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "werkzeug": ([*PYTHON, "carboy", "--app=app", "run", "--port=0"], "werkzeug"),
     "gunicorn-sync": ([*GUNICORN, "--worker-class=sync", "app:app"], "gunicorn"),
@@ -51,21 +59,50 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
         + ["--enable-threads", "--need-app", "--buffer-size=16384"],
         "pyuwsgi",
     ),
+    "mod_wsgi": (
+        [MOD_WSGI, "start-server", "--application-type=module", "--callable-object=app"]
+        + ["--host=127.0.0.1", "--port={port}", "--server-root={scratch}/apache"]
+        + ["--log-to-terminal", "--startup-log", "--locale=C.UTF-8"]
+        + ([f"--user={WEB_USER}", f"--group={WEB_USER}"] if WEB_USER else [])
+        + ["app"],
+        "mod_wsgi",
+    ),
 }
 STARTED = re.compile(
-    r"(?:Running on|Listening at:|Serving on) http://127\.0\.0\.1:(\d+)"
+    r"(?:Running on|Listening at:|Serving on|Server URL +:) http://127\.0\.0\.1:(\d+)"
     r"|bound to TCP address 127\.0\.0\.1:(\d+)"
 )
+#: These name the port before they load the application; the line that says they have.
+LOADED = {UWSGI: "(spawned uWSGI worker)", MOD_WSGI: "(resuming normal operations)"}
 GRACEFUL = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 def need(module: str) -> None:
+    if module == "mod_wsgi":
+        if not MOD_WSGI:
+            pytest.skip(
+                "mod_wsgi is not installed; `apt-get install apache2 apache2-dev python3-dev gcc`"
+                " and `make compat-servers` install it"
+            )
+        return
     if importlib.util.find_spec(module) is None:
-        if os.environ.get("CARBOY_SERVERS") == "all":
+        if ALL_WANTED:
             pytest.fail(f"{module} is not installed, and all servers are wanted")
         pytest.skip(f"{module} is not installed; make compat-servers installs it")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def libraries_of(python: Path) -> str:
+    """Where its libpython is; Apache could find that of another Python of the same version."""
+    ask = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
+    return subprocess.check_output([python, "-c", ask], text=True, timeout=30).strip()
 
 
 class Server:
@@ -76,11 +113,13 @@ class Server:
         kept |= {"PYTHONUNBUFFERED": "1", "SITE_SCRATCH": str(scratch), **env}
         if command[0] == UWSGI:
             kept["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        if command[0] == MOD_WSGI:
+            kept["LD_LIBRARY_PATH"] = libraries_of(Path(MOD_WSGI).with_name("python"))
         self.scratch = scratch
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            command,
-            cwd=SITE,
+            [part.format(port=free_port(), scratch=scratch) for part in command],
+            cwd=scratch / "site",
             env=kept,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -92,8 +131,8 @@ class Server:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.port = int(self._wait_for(STARTED))
-        if command[0] == UWSGI:  # It names the port before it loads the application.
-            self._wait_for(re.compile("(spawned uWSGI worker)"))
+        if command[0] in LOADED:
+            self._wait_for(re.compile(LOADED[command[0]]))
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -141,44 +180,58 @@ class Server:
         self.process.stdout.close()
 
 
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """A server's folder with the site in it; pytest's own no other user may enter."""
+    with tempfile.TemporaryDirectory(prefix="carboy-site-") as folder:
+        scratch = Path(folder)
+        scratch.chmod(0o755)
+        fill(scratch)
+        if WEB_USER in {entry.pw_name for entry in pwd.getpwall()}:
+            for path in (scratch, *scratch.rglob("*")):
+                shutil.chown(path, WEB_USER)
+        yield scratch
+
+
 def fill(scratch: Path) -> None:
-    (scratch / "static").mkdir(parents=True)
+    shutil.copytree(SITE, scratch / "site", ignore=shutil.ignore_patterns("__pycache__"))
+    (scratch / "static").mkdir()
     (scratch / "static" / "file.txt").write_text("0123456789")
     (scratch / "big.bin").write_bytes(os.urandom(1 << 20) * 4)
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
-def server(request: Any, tmp_path_factory: Any) -> Iterator[Server]:
+def server(request: Any) -> Iterator[Server]:
     """Each server in turn, running for all tests of this file."""
     command, module = COMMANDS[request.param]
     need(module)
-    scratch = tmp_path_factory.mktemp("site")
-    fill(scratch)
-    running = Server(command, scratch)
-    yield running
-    running.stop()
+    with own_folder() as scratch:
+        running = Server(command, scratch)
+        yield running
+        running.stop()
 
 
 Start = Callable[..., Server]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     """`start("waitress")`: a server of a test's own."""
-    running: list[Server] = []
-    fill(tmp_path)
+    rest = contextlib.ExitStack()
 
     def begin(name: str, application: str = "app", **env: str) -> Server:
         command, module = COMMANDS[name]
         need(module)
         other = {"app:app": f"{application}:app", "--app=app": f"--app={application}"}
         other["--module=app:app"] = f"--module={application}:app"
-        running.append(Server([other.get(part, part) for part in command], tmp_path, **env))
-        return running[-1]
+        other["app"] = application
+        scratch = rest.enter_context(own_folder())
+        server = Server([other.get(part, part) for part in command], scratch, **env)
+        rest.callback(server.stop)
+        return server
 
-    yield begin
-    for one in running:
-        one.stop()
+    with rest:
+        yield begin
 
 
 # -- pages --------------------------------------------------------------------------------------
@@ -382,12 +435,6 @@ http {{
 """
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[Callable[[int], int]]:
     """`nginx(behind)` puts nginx before the port `behind` and gives its own."""
@@ -418,7 +465,7 @@ def nginx(tmp_path: Path) -> Iterator[Callable[[int], int]]:
         process.wait(10)
 
 
-@pytest.mark.parametrize("name", ["werkzeug", "gunicorn-gthread", "waitress"])
+@pytest.mark.parametrize("name", ["werkzeug", "gunicorn-gthread", "waitress", "mod_wsgi"])
 def test_behind_nginx_proxy_fix_gives_the_client_s_view(
     start: Start, nginx: Callable[[int], int], name: str
 ) -> None:
