@@ -38,8 +38,9 @@ $(INSTALLED): pyproject.toml $(HARBOR)
 demo: $(INSTALLED) ## the Harbor example with a live map on http://127.0.0.1:8000
 	@$(BIN)/python examples/harbor/demo.py
 
+# A test that hangs fails after three minutes, with the tracebacks of all threads.
 test: $(INSTALLED) browser ## the whole test-suite, examples included
-	$(BIN)/python -m pytest $(ARGS) tests examples
+	$(BIN)/python -m pytest --timeout=180 $(ARGS) tests examples
 
 browser:
 	@scripts/install-browser
