@@ -56,7 +56,8 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     ),
     "uwsgi": (
         [UWSGI, "--http-socket=127.0.0.1:0", "--module=app:app", "--master", "--die-on-term"]
-        + ["--enable-threads", "--need-app", "--buffer-size=16384"],
+        + ["--enable-threads", "--need-app", "--buffer-size=16384"]
+        + ["--hook-master-start=print:the master listens to signals"],
         "pyuwsgi",
     ),
     "mod_wsgi": (
@@ -73,7 +74,7 @@ STARTED = re.compile(
     r"|bound to TCP address 127\.0\.0\.1:(\d+)"
 )
 #: These name the port before they load the application; the line that says they have.
-LOADED = {UWSGI: "(spawned uWSGI worker)", MOD_WSGI: "(resuming normal operations)"}
+LOADED = {UWSGI: "(the master listens to signals)", MOD_WSGI: "(resuming normal operations)"}
 GRACEFUL = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
