@@ -13,6 +13,8 @@ from werkzeug.sansio.http import parse_cookie
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .transport import BodySource
+
 _READ_SIZE = 64 * 1024
 
 BAD_LENGTH = "The Content-Length header is not a number of bytes; it must be digits only."
@@ -48,7 +50,7 @@ class BodyStream(io.RawIOBase):
     body stops short of ``length`` bytes; a cut body is never handed over as a whole one.
     """
 
-    def __init__(self, raw: t.IO[bytes], length: int | None, limit: int | None) -> None:
+    def __init__(self, raw: BodySource, length: int | None, limit: int | None) -> None:
         self._raw = raw
         self._length = length
         self._limit = limit
