@@ -2,9 +2,11 @@
 
 A door owes the core three things: a :class:`RequestHead`, the body as a :class:`BodySource` (the
 ``wsgi.input`` of the head's environ), and a :class:`Bridge`, its way of running the other colour.
-It then runs ``pipeline.handle(context, bridge)`` and writes the :class:`Reply` that comes back. It
-decides nothing else: Content-Length, HEAD, 204 and 304 are settled before it sees the reply, and
-it must call ``close`` on a body that has it, also when the client has gone.
+It then runs ``pipeline.handle(context, bridge)`` and writes the :class:`Reply` that comes back. A
+door whose protocol has a ``start_response`` hands it over as the context's ``_start``: it is called
+while the context is alive. The door decides nothing else: Content-Length, HEAD, 204 and 304 are
+settled before it sees the reply, and it must call ``close`` on a body that has it, also when the
+client has gone.
 """
 
 from __future__ import annotations
