@@ -15,7 +15,7 @@ from functools import lru_cache
 from werkzeug.datastructures import Authorization, EnvironHeaders, IfRange, ImmutableMultiDict
 from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.exceptions import BadRequest, HTTPException
-from werkzeug.http import parse_date, parse_if_range_header
+from werkzeug.http import dump_cookie, parse_date, parse_if_range_header
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
@@ -27,7 +27,7 @@ from .descriptors import lazy
 from .errors import FirstError
 from .formparsing import FormParser
 from .globals import _cv
-from .headers import CookieScope, Headers, check_pairs, plain_cookie, status_of, value_of
+from .headers import LEFT_BARE, CookieScope, Headers, check_pairs, plain_cookie, status_of, value_of
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -500,7 +500,7 @@ class Response(ResponseBase):
             if not limit or len(header) <= limit:
                 self.headers.add("Set-Cookie", header)
                 return
-        super().set_cookie(
+        header = dump_cookie(
             key,
             value,
             max_age,
@@ -509,9 +509,11 @@ class Response(ResponseBase):
             domain,
             secure,
             httponly,
-            samesite,
-            partitioned,
+            max_size=self.max_cookie_size,
+            samesite=samesite,
+            partitioned=partitioned,
         )
+        self.headers.add("Set-Cookie", header.translate(LEFT_BARE))
 
     def set_data(self, value: str | bytes) -> None:
         """Replace the body; text is encoded as UTF-8. Sets Content-Length."""

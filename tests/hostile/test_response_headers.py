@@ -128,6 +128,14 @@ def test_a_nul_never_reaches_a_header(answer, name):
     assert_clean(answer(lambda: WRITERS[name]("a\0b")), "\0")
 
 
+@pytest.mark.beyond
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("character", ["\x07", "\x1b", "\x7f"])
+def test_a_control_character_never_reaches_a_header(answer, name, character):
+    """RFC 9110 section 5.5: servers refuse such a header, some by failing."""
+    assert_clean(answer(lambda: WRITERS[name](f"a{character}b")), character)
+
+
 BAD_NAMES = [
     "X\r\nEvil",
     "X\nEvil",
