@@ -44,6 +44,9 @@ from .wrappers import Request as Request
 from .wrappers import Response as Response
 
 if t.TYPE_CHECKING:
+    from .sse import EventChannel as EventChannel
+    from .sse import EventStream as EventStream
+    from .sse import ServerSentEvent as ServerSentEvent
     from .templating import render_template as render_template
     from .templating import render_template_string as render_template_string
     from .templating import stream_template as stream_template
@@ -54,10 +57,16 @@ __version__ = "0.1.0"
 #: The Flask release whose API this is.
 FLASK_API = "3.1.3"
 
-# Names that need Jinja2, which half of all applications never do: imported when asked for.
-_FROM_TEMPLATING = frozenset(
-    {"render_template", "render_template_string", "stream_template", "stream_template_string"}
-)
+# Names that half of all applications never use, and their modules: imported when asked for.
+_LAZY = {
+    "EventChannel": "sse",
+    "EventStream": "sse",
+    "ServerSentEvent": "sse",
+    "render_template": "templating",
+    "render_template_string": "templating",
+    "stream_template": "templating",
+    "stream_template_string": "templating",
+}
 
 # Modules that `import flask` makes reachable as attributes.
 _MODULES = frozenset(
@@ -68,8 +77,8 @@ _MODULES = frozenset(
 def __getattr__(name: str) -> t.Any:
     from importlib import import_module
 
-    if name in _FROM_TEMPLATING:
-        value = getattr(import_module(f"{__name__}.templating"), name)
+    if name in _LAZY:
+        value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     elif name in _MODULES:
         value = import_module(f"{__name__}.{name}")
     else:
@@ -80,4 +89,4 @@ def __getattr__(name: str) -> t.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_sys.modules[__name__].__dict__, *_FROM_TEMPLATING, *_MODULES})
+    return sorted({*_sys.modules[__name__].__dict__, *_LAZY, *_MODULES})

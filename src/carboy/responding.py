@@ -201,7 +201,7 @@ class AsyncBody:
     """The body of a response that gives its chunks asynchronously: as bytes, and closed once.
 
     A door on an event loop iterates over it there. For one that cannot, it is an ordinary
-    iterable, whose chunks are made on the portal.
+    iterable, whose chunks are made on the portal, unless they can be made in any thread.
     """
 
     def __init__(self, response: ResponseBase) -> None:
@@ -232,6 +232,8 @@ class AsyncBody:
         return self
 
     def __next__(self) -> bytes:
+        if isinstance(self._chunks, cabc.Iterator):
+            return t.cast(bytes, next(self._chunks))
         try:
             return wait(self.__anext__())
         except StopAsyncIteration:
@@ -239,7 +241,11 @@ class AsyncBody:
 
     def close(self) -> None:
         """As :meth:`aclose`, from a thread."""
-        wait(self.aclose())
+        if isinstance(self._chunks, cabc.Iterator):
+            self._closed = True
+            self._response.close()
+        else:
+            wait(self.aclose())
 
 
 def run_wsgi(application: t.Any, environ: WSGIEnvironment) -> Reply:

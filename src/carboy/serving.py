@@ -55,6 +55,9 @@ class Serving:
         self._lock = threading.RLock()
         self._starting: t.Any = None
         self._work: set[Future[t.Any]] = set()
+        #: Whether the server is about to stop, and what wants to know when it is.
+        self.closing = False
+        self._to_close: set[t.Callable[[], None]] = set()
 
     def register(self, app: Carboy, functions: list[t.Any], function: t.Any) -> None:
         """Add a function to one of the lists."""
@@ -71,6 +74,7 @@ class Serving:
         """
         import asyncio
 
+        self.closing = False
         loop = asyncio.get_running_loop()
         if self._starting is None or self._starting.get_loop() is not loop:
             self._starting = loop.create_task(self._start(app, LOOP_BRIDGE))
@@ -85,6 +89,7 @@ class Serving:
         """As :meth:`start`, in this thread, and have it stopped at the interpreter's exit."""
         with self._lock:
             if self.waiting:
+                self.closing = False
                 drive(self._start(app, WSGI_BRIDGE))
                 _at_exit(_stop_at_exit, weakref.ref(app), os.getpid())
 
@@ -117,6 +122,7 @@ class Serving:
         """Wait for background work, then run the functions that come after serving."""
         import asyncio
 
+        self.close_connections()
         if self._work:
             pending = [asyncio.wrap_future(future) for future in self._work]
             _, late = await asyncio.wait(pending, timeout=self.patience)
@@ -126,6 +132,7 @@ class Serving:
 
     def stop_in_thread(self, app: Carboy) -> None:
         """As :meth:`stop`, in this thread."""
+        self.close_connections()
         if self._work:
             from concurrent.futures import wait
 
@@ -155,6 +162,27 @@ class Serving:
             if self.before or self.after or self.around:
                 self._set_waiting(app, True)
         errors.reraise()
+
+    # -- what does not end by itself ----------------------------------------------------------
+
+    def tell_at_close(self, end: t.Callable[[], None]) -> None:
+        """Have ``end`` called when the server is about to stop; at once if it is already.
+
+        It is called in any thread, also on an event loop, and must neither block nor raise.
+        """
+        self._to_close.add(end)
+        if self.closing:
+            end()
+
+    def forget_at_close(self, end: t.Callable[[], None]) -> None:
+        """Take back :meth:`tell_at_close`: the connection has ended."""
+        self._to_close.discard(end)
+
+    def close_connections(self) -> None:
+        """Tell event streams and the like to end, from any thread, and those that still come."""
+        self.closing = True
+        for end in list(self._to_close):
+            end()
 
     # -- background work ----------------------------------------------------------------------
 

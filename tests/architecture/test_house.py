@@ -48,7 +48,7 @@ FLOORS: dict[str, list[str]] = {
         "app",
         "",
     ],
-    "rooms": ["debughelpers", "testing", "security"],
+    "rooms": ["debughelpers", "sse", "testing", "security"],
     "tools": ["_alias", "check", "cli", "as_flask", "sansio", "__main__"],
 }
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request as BaseRequest
 from .builder import EnvironBuilder
 from .doors import DOORS, through_door
 from .rendered import MARK, RecordedBody, TemplateRecorder
+from .streams import StreamedResponse
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -113,6 +114,24 @@ class FlaskClient(werkzeug.test.Client):
         response.__dict__.setdefault("templates", templates)
         self._enter_new_contexts()
         return response
+
+    @contextmanager
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[StreamedResponse]:
+        """Send a request whose answer may be endless, and leave when the block ends.
+
+        ::
+
+            with client.stream("/events") as response:
+                assert next(response.events()).data == "hello"
+
+        The arguments are those of `open`. When the block ends, the client disconnects: the
+        application has then closed its generator and torn down.
+        """
+        response = self.open(*args, buffered=False, **kwargs)
+        try:
+            yield StreamedResponse(response)
+        finally:
+            response.close()
 
     def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
         """Follow one redirect; `response` goes to the history of the last one."""
