@@ -35,6 +35,8 @@ REQUESTS = (
     b"OPTIONS /json HTTP/1.1\nHost: localhost\nOrigin: https://app.example\n"
     b"Access-Control-Request-Method: PUT\n\n",
     b"HEAD /data HTTP/1.0\n\n",
+    b"POST /stream HTTP/1.1\nHost: localhost\nContent-Length: 0\n\n",
+    b"POST /json HTTP/1.1\nHost: localhost\nContent-Type: text/plain\nContent-Length: 2\n\n{}",
 )
 
 SEEDS: dict[str, tuple[bytes, ...]] = {
