@@ -13,10 +13,12 @@ import typing as t
 from functools import wraps
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, SecurityError
+from werkzeug.routing import RequestRedirect
 from werkzeug.routing.converters import NumberConverter
 
 from .descriptors import lazy
 from .globals import NO_REQUEST_CONTEXT, _cv
+from .headers import location_of
 from .hosts import is_well_formed, well_formed
 from .signals import appcontext_popped, appcontext_pushed
 from .transport import RequestHead
@@ -332,6 +334,9 @@ class RequestContext(AppContext):
         except HTTPException as error:
             # What the matcher raised inside knows this frame, and so would keep the context.
             error.__context__ = None
+            if isinstance(error, RequestRedirect):
+                # The query string comes along as it was sent.
+                error.new_url = location_of(error.new_url)
             request.routing_exception = self._routing_exception = error
 
     def _match(self) -> None:

@@ -356,3 +356,13 @@ def test_a_missing_optional_key_has_a_default(app, raw, key):
         return {name: str(getattr(request, name)) for name in names}
 
     assert raw("/", remove=(key,)).code == 200
+
+
+@pytest.mark.beyond
+@pytest.mark.parametrize("query", ["a\rb", "a\nb", "a\0b", "\x1b[2J"])
+def test_a_slash_redirect_quotes_control_characters_of_the_query(app, raw, query):
+    """A server that lets them through would otherwise cause a 500, or a broken header."""
+    app.add_url_rule("/there/", "there", lambda: "there")
+    reply = raw("/there", query=query)
+    assert reply.code == 308
+    assert reply.get("Location").isprintable()
