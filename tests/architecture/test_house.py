@@ -30,6 +30,7 @@ FLOORS: dict[str, list[str]] = {
         "headers",
         "formparsing",
         "hosts",
+        "origins",
         "wrappers",
         "ctx",
         "sessions",
