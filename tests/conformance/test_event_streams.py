@@ -231,8 +231,7 @@ def test_heartbeats_while_nothing_happens(app: Any, door: str, dye: Any, kind: s
         yield "late"
 
     async def make_there() -> AsyncIterator[str]:
-        while not free.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(free.wait, 20)
         yield "late"
 
     make: Any = make_here if kind == "sync" else make_there
@@ -344,8 +343,7 @@ def test_a_generator_may_use_a_subscription(app: Any, door: str, dye: Any, kind:
         try:
             with channel.subscribe() as subscription:
                 yield "ready"
-                for event in subscription:
-                    yield event
+                yield from subscription
         finally:
             log.append("closed")
 

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request as BaseRequest
 
 from .builder import EnvironBuilder
 from .doors import DOORS, through_door
+from .lint import linted
 from .rendered import MARK, RecordedBody, TemplateRecorder
 from .streams import StreamedResponse
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from carboy.app import Carboy
+    from carboy.bridges import Portal
     from carboy.sessions import SessionMixin
 
 
@@ -41,16 +43,19 @@ class FlaskClient(werkzeug.test.Client):
     `session` and `g` can be examined; it ends with the block or with the next request.
     Each response has `templates`, the names of the templates rendered for it, in order.
     `environ_base` holds what every request of this client sends along. `door` is the protocol
-    that requests come through: `"wsgi"`, `"asgi"` or `"rsgi"`.
+    that requests come through: `"wsgi"`, `"asgi"` or `"rsgi"`. With `lint` each answer is
+    checked against that protocol's specification; see `carboy.testing.lint`.
     """
 
     application: Carboy
 
-    def __init__(self, *args: Any, door: str = "wsgi", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, door: str = "wsgi", lint: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if door not in ("wsgi", *DOORS):
             raise ValueError(f"There is no door {door!r}; there are wsgi, asgi and rsgi.")
         self.door = door
+        self.lint = lint
+        self._server: Portal | None = None
         self.preserve_context = False
         self.environ_base = {
             "REMOTE_ADDR": "127.0.0.1",
@@ -159,8 +164,10 @@ class FlaskClient(werkzeug.test.Client):
     def _at_door(self) -> Iterator[None]:
         """Have Werkzeug's client, which calls WSGI applications, call this client's door."""
         app = self.application
+        called = linted(app, self.door) if self.lint else app
         if self.door != "wsgi":
-            self.application = cast("Any", through_door(app, self.door))
+            called = through_door(called, self.door, self._server)
+        self.application = cast("Any", called)
         try:
             yield
         finally:

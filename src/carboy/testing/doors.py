@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from carboy.app import Carboy
-
 #: The loop of the server that the tests' requests come through.
 _SERVER = Portal()
 
@@ -50,8 +48,10 @@ class Exchange(Iterator[bytes]):
     application when the one before was read.
     """
 
-    def __init__(self, app: Carboy, environ: WSGIEnvironment) -> None:
+    def __init__(self, app: Any, environ: WSGIEnvironment, server: Portal | None = None) -> None:
+        #: The application as its door has it; a `Carboy` most often.
         self.app = app
+        self._server = server or _SERVER
         self.environ = environ
         self.status = 0
         self.headers: list[tuple[str, str]] = []
@@ -62,7 +62,7 @@ class Exchange(Iterator[bytes]):
 
     def start(self) -> Exchange:
         """Send the request and wait for the head of the answer. Raises what the door raises."""
-        self._done = _SERVER.submit(self._serve(), copy_context())
+        self._done = self._server.submit(self._serve(), copy_context())
         self._done.add_done_callback(lambda _: self._sent.put(_END))
         self._begun.set()
         head = self._sent.get()
@@ -112,10 +112,9 @@ class Exchange(Iterator[bytes]):
         self._call(self._taken.release)
         self._done.exception()
 
-    @staticmethod
-    def _call(function: Any) -> None:
-        assert _SERVER._loop is not None
-        _SERVER._loop.call_soon_threadsafe(function)
+    def _call(self, function: Any) -> None:
+        assert self._server._loop is not None
+        self._server._loop.call_soon_threadsafe(function)
 
     # -- what a server tells of the request ---------------------------------------------------
 
@@ -275,11 +274,14 @@ class _Headers(dict[str, str]):
 DOORS: dict[str, type[Exchange]] = {"asgi": AsgiExchange, "rsgi": RsgiExchange}
 
 
-def through_door(app: Carboy, door: str) -> WSGIApplication:
-    """A WSGI application that hands its requests to `app` through another door."""
+def through_door(app: Any, door: str, server: Portal | None = None) -> WSGIApplication:
+    """A WSGI application that hands its requests to `app` through another door.
+
+    `server` is the event loop that `app` runs on, if not the one that all tests share.
+    """
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Exchange:
-        exchange = DOORS[door](app, environ).start()
+        exchange = DOORS[door](app, environ, server).start()
         start_response(Response(status=exchange.status).status, exchange.headers)
         return exchange
 
