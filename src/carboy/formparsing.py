@@ -7,7 +7,9 @@ A broken or cut form is a 400 and one over a limit a 413: never an empty form th
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
+from dataclasses import replace
 from itertools import chain
 
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -40,6 +42,8 @@ _LONG = 1024
 #: Characters of a multipart boundary. RFC 2046 section 5.1.1 allows 70, but clients are about that send
 #: a few more; Werkzeug's own form encoder does so now and then (15 dashes, a name and two floats).
 MAX_BOUNDARY = 128
+
+_PARAMETER = re.compile(r';\s*([^\s;=*]+)(\*[0-9]*\*?)?\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 
 _CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
 
@@ -150,6 +154,8 @@ class MultipartReader:
             raise ValueError("a part of the form has no name")
         if sum(len(name) + len(value) for name, value in part.headers) > MAX_PART_HEADERS:
             raise RequestEntityTooLarge()
+        if "*" in (disposition := part.headers.get("content-disposition", "")):
+            part = _plainly_named(part, disposition)
         self._part = part
         if isinstance(part, Field):
             self._sink = []
@@ -240,6 +246,21 @@ def _before_breaks(data: bytes, place: int, first: int) -> int:
         if data[before] not in b"\r\n":
             return before + 1
     return max(first, place - 4)
+
+
+def _plainly_named(part: Field | File, disposition: str) -> Field | File:
+    """The part with its plain ``name`` and ``filename``, where extended ones stand beside them.
+
+    RFC 7578 section 4.2 forbids ``filename*`` in forms, and a filter in front that follows it
+    sees the plain one.
+    """
+    found = list(_PARAMETER.finditer(disposition))
+    plain = {match[1].lower() for match in found if not match[2]}
+    kept = "".join(m[0] for m in found if not m[2] or m[1].lower() not in plain)
+    options = parse_options_header(f"form-data{kept}")[1]
+    if isinstance(part, File):
+        return replace(part, name=options["name"], filename=options["filename"])
+    return replace(part, name=options["name"])
 
 
 def _base(filename: str) -> str:

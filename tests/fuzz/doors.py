@@ -7,8 +7,10 @@ parser: bytes go to the application as a server would hand them over that refuse
 from __future__ import annotations
 
 import asyncio
+import atexit
 import io
 import re
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,7 @@ class Written:
         self.method = method or "GET"
         self.path, _, self.query = (target or "/").partition("?")
         self.version = version if version in ("HTTP/1.0", "HTTP/1.1", "HTTP/2") else "HTTP/1.1"
-        pairs = (line.partition(":") for line in lines[:100] if ":" in line)
+        pairs = (line.partition(":") for line in lines if ":" in line)
         self.headers: Pairs = [(name, value.strip(" ")) for name, _, value in pairs if name]
 
     def is_cut(self) -> bool:
@@ -246,10 +248,14 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 def _run(coroutine: Any) -> None:
-    """Run on one loop that stays, with a bound in time: nothing may hang."""
+    """Run with a bound in time, on one loop that stays: nothing may hang."""
     global _loop
+    if threading.current_thread() is not threading.main_thread():
+        asyncio.run(asyncio.wait_for(coroutine, 20))
+        return
     if _loop is None:
         _loop = asyncio.new_event_loop()
+        atexit.register(_loop.close)
     _loop.run_until_complete(asyncio.wait_for(coroutine, 20))
 
 

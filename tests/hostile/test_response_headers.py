@@ -316,7 +316,6 @@ def test_the_body_of_a_redirect_is_escaped(answer, location):
 
 
 @pytest.mark.beyond
-@pytest.mark.xfail(strict=True, reason="safe header defaults are not built yet")
 def test_nosniff_is_on_every_response(app, answer, raw, tmp_path):
     """HOSTILE-111: views, errors, redirects, files; the application's own value is kept."""
     (tmp_path / "static").mkdir()

@@ -305,7 +305,6 @@ def test_session_cookie_is_never_publicly_cacheable() -> None:
 
 
 @pytest.mark.beyond
-@pytest.mark.xfail(strict=True, reason="the safe defaults for cookies are not built yet")
 def test_session_cookie_is_lax_and_secure_on_https_by_default() -> None:
     """HOSTILE-139: SameSite is Lax by default; over https the cookie is Secure."""
     header = (
