@@ -55,7 +55,10 @@ class FlaskClient(werkzeug.test.Client):
             raise ValueError(f"There is no door {door!r}; there are wsgi, asgi and rsgi.")
         self.door = door
         self.lint = lint
+        #: The event loop that async doors run on, if not the one that all tests share.
         self._server: Portal | None = None
+        #: Whether contexts are kept here: another thread's are not current in this one.
+        self._enters_contexts = True
         self.preserve_context = False
         self.environ_base = {
             "REMOTE_ADDR": "127.0.0.1",
@@ -112,12 +115,14 @@ class FlaskClient(werkzeug.test.Client):
             request = self._request_from_builder_args(args, kwargs)
         templates: list[str] = []
         request.environ[MARK] = templates
-        self._leave_contexts()
+        if self._enters_contexts:
+            self._leave_contexts()
         response = super().open(request, buffered=buffered, follow_redirects=follow_redirects)
         cast("Any", response).json_module = self.application.json
         # The last response of redirects was opened for itself, and has its own list.
         response.__dict__.setdefault("templates", templates)
-        self._enter_new_contexts()
+        if self._enters_contexts:
+            self._enter_new_contexts()
         return response
 
     @contextmanager
@@ -150,8 +155,9 @@ class FlaskClient(werkzeug.test.Client):
         recorder = TemplateRecorder(environ)
         recorder.start(self.application)
         try:
-            with self._at_door():
-                body, status, headers = super().run_wsgi_app(environ, buffered=buffered)
+            body, status, headers = werkzeug.test.Client.run_wsgi_app(
+                self._at_door(), environ, buffered=buffered
+            )
         except BaseException:
             recorder.stop()
             raise
@@ -160,18 +166,17 @@ class FlaskClient(werkzeug.test.Client):
             return body, status, headers
         return RecordedBody(body, recorder), status, headers
 
-    @contextmanager
-    def _at_door(self) -> Iterator[None]:
-        """Have Werkzeug's client, which calls WSGI applications, call this client's door."""
-        app = self.application
-        called = linted(app, self.door) if self.lint else app
+    def _at_door(self) -> werkzeug.test.Client:
+        """This client as Werkzeug's, which calls WSGI applications, has to see it: its
+        application is the door. The cookies are shared."""
+        called: Any = self.application
+        if self.lint:
+            called = linted(called, self.door)
         if self.door != "wsgi":
             called = through_door(called, self.door, self._server)
-        self.application = cast("Any", called)
-        try:
-            yield
-        finally:
-            self.application = app
+        seen: werkzeug.test.Client = copy(self)
+        seen.application = called
+        return seen
 
     def _ready_request(self, given: object) -> BaseRequest | None:
         """Return a request made from `given`, with this client's environ below; None if `given`
