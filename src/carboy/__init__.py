@@ -15,10 +15,12 @@ from .ctx import after_this_request as after_this_request
 from .ctx import copy_current_request_context as copy_current_request_context
 from .ctx import has_app_context as has_app_context
 from .ctx import has_request_context as has_request_context
+from .ctx import has_websocket_context as has_websocket_context
 from .globals import current_app as current_app
 from .globals import g as g
 from .globals import request as request
 from .globals import session as session
+from .globals import websocket as websocket
 from .helpers import abort as abort
 from .helpers import flash as flash
 from .helpers import get_flashed_messages as get_flashed_messages
@@ -66,11 +68,13 @@ _LAZY = {
     "render_template_string": "templating",
     "stream_template": "templating",
     "stream_template_string": "templating",
+    "WebSocketDisconnect": "errors",
 }
 
 # Modules that `import flask` makes reachable as attributes.
 _MODULES = frozenset(
     {"cli", "debughelpers", "sansio", "templating", "testing", "typing", "views", "sessions"}
+    | {"websockets"}
 )
 
 

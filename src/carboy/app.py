@@ -451,6 +451,13 @@ class Carboy(StaticFiles, Scaffold):
         if endpoint is None:
             endpoint = _endpoint_from_view_func(view_func)  # type: ignore[arg-type]
         options["endpoint"] = endpoint
+        websocket_options = options.pop("websocket_options", None)
+        if (
+            websocket_options is None
+            and options.get("websocket")
+            and iscoroutinefunction(view_func)
+        ):
+            websocket_options = {}
         methods = options.pop("methods", None)
         if methods is None:
             methods = getattr(view_func, "methods", None) or ("GET",)
@@ -470,6 +477,7 @@ class Carboy(StaticFiles, Scaffold):
             wanted.add("OPTIONS")
         bound = self.url_rule_class(rule, methods=wanted, **options)
         bound.provide_automatic_options = automatic  # type: ignore[attr-defined]
+        bound.websocket_options = websocket_options  # type: ignore[attr-defined]
         self.url_map.add(bound)
         if view_func is not None:
             known = self.view_functions.get(endpoint)

@@ -46,6 +46,13 @@ _DEFAULTS: dict[str, t.Any] = {
     "MAX_CONTENT_LENGTH": None,
     "MAX_FORM_MEMORY_SIZE": 500_000,
     "MAX_FORM_PARTS": 1000,
+    # WebSockets: sites beside the own one, or "*"; bytes; seconds, None for ever; seconds until a
+    # view is cancelled whose client has gone, 0 at once, None never; how many sync views run
+    "WEBSOCKET_ORIGINS": None,
+    "WEBSOCKET_MAX_MESSAGE_SIZE": 1_048_576,
+    "WEBSOCKET_IDLE_TIMEOUT": None,
+    "WEBSOCKET_DISCONNECT_GRACE": 10,
+    "WEBSOCKET_MAX_THREADS": 200,
     # files: seconds, or None to let the browser ask each time
     "SEND_FILE_MAX_AGE_DEFAULT": None,
     "USE_X_SENDFILE": False,

@@ -15,8 +15,10 @@ from functools import wraps
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, SecurityError
 from werkzeug.routing import RequestRedirect
 from werkzeug.routing.converters import NumberConverter
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .descriptors import lazy
+from .errors import NO_WEBSOCKETS_HERE, UpgradeRequired
 from .globals import NO_REQUEST_CONTEXT, _cv
 from .headers import location_of
 from .hosts import is_well_formed, well_formed
@@ -35,6 +37,7 @@ if t.TYPE_CHECKING:
     from .app import Carboy
     from .plan import Plan
     from .sessions import SessionMixin
+    from .websockets import WebSocket
 
 _missing: t.Any = object()
 
@@ -92,6 +95,9 @@ class AppContext:
 
     #: The request that was current where this context was pushed on top of it.
     _around: RequestContext | None = None
+
+    #: What a door around has to say to a request that begins inside of this context.
+    _admit: t.Callable[[RequestContext], None] | None = None
 
     def __init__(self, app: Carboy) -> None:
         self.app = app
@@ -216,6 +222,9 @@ class RequestContext(AppContext):
 
     _plan: Plan | None = None
 
+    #: The conversation that this request began, if it is a WebSocket's.
+    _websocket: WebSocket | None = None
+
     def __init__(
         self,
         app: Carboy,
@@ -329,15 +338,27 @@ class RequestContext(AppContext):
             if self.head.method != request.method:
                 # Methods are case-sensitive (RFC 9110 section 9.1); Werkzeug's are not.
                 raise MethodNotAllowed(valid_methods=list(adapter.allowed_methods()))
+            if found[0].websocket and self._websocket is None:
+                self._check_websocket(found[0])
             self._rule, self._view_args = found
             request.url_rule, request.view_args = found
         except HTTPException as error:
+            if type(error) is WebsocketMismatch and not _is_handshake(self.head.environ):
+                error = UpgradeRequired()
             # What the matcher raised inside knows this frame, and so would keep the context.
             error.__context__ = None
             if isinstance(error, RequestRedirect):
                 # The query string comes along as it was sent.
                 error.new_url = location_of(error.new_url)
             request.routing_exception = self._routing_exception = error
+
+    def _check_websocket(self, rule: Rule) -> None:
+        """Raise UpgradeRequired where a WebSocket cannot be had: under WSGI.
+
+        A rule that was not made with ``websocket`` is an extension's, whose view brings its own.
+        """
+        if getattr(rule, "websocket_options", None) is not None:
+            raise UpgradeRequired(NO_WEBSOCKETS_HERE)
 
     def _match(self) -> None:
         """Match by the compiled router, or by Werkzeug where that one leaves it open."""
@@ -372,6 +393,8 @@ class RequestContext(AppContext):
             # shares its g; one request inside another has its own.
             self._lender = outer
             self.g = outer.g
+        elif outer._admit is not None:
+            outer._admit(self)
         return _cv.set(self)
 
     def _tell_pushed(self) -> None:
@@ -465,6 +488,10 @@ class RequestContext(AppContext):
         return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
 
 
+def _is_handshake(environ: WSGIEnvironment) -> bool:
+    return bool(environ.get("HTTP_UPGRADE", "").lower() == "websocket")
+
+
 def _digits_are_ascii(found: tuple[Rule, t.Mapping[str, t.Any]], path: str) -> bool:
     """Whether the numbers of a match were written in ASCII digits.
 
@@ -536,6 +563,13 @@ def has_request_context() -> bool:
     """Whether there is a current request, so that ``request`` and ``session`` work."""
     ctx = _cv.get(None)
     return ctx is not None and ctx._request_context is not None
+
+
+def has_websocket_context() -> bool:
+    """Whether the current request is a WebSocket, so that ``websocket`` works."""
+    ctx = _cv.get(None)
+    request = None if ctx is None else ctx._request_context
+    return request is not None and request._websocket is not None
 
 
 def has_app_context() -> bool:

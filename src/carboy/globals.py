@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
     from .app import Carboy
     from .ctx import AppContext, RequestContext, _AppCtxGlobals
     from .sessions import SessionMixin
+    from .websockets import WebSocket
     from .wrappers import Request
 
 NO_APP_CONTEXT = """\
@@ -32,6 +33,14 @@ Working outside of request context.
 The name you used belongs to an HTTP request, and right now none is being handled: the code ran
 at import time, in a thread of its own, or in a plain test. Call it from a view or a hook, wrap it
 with `copy_current_request_context`, or use `with app.test_request_context():` in a test.\
+"""
+
+NO_WEBSOCKET = """\
+Working outside of a WebSocket.
+
+The name `websocket` belongs to the conversation of a view that was registered with
+`@app.websocket`, and the code that used it runs for an ordinary request, or for none. In a task or
+a thread of your own, hand it the object: `websocket._get_current_object()`.\
 """
 
 #: The context that is current in this thread, greenlet or task. It is an
@@ -89,6 +98,14 @@ def _get_session() -> SessionMixin:
     if ctx is None:
         raise _no_request()
     return ctx.session
+
+
+def _get_websocket() -> WebSocket:
+    ctx = _current(None)
+    request = None if ctx is None else ctx._request_context
+    if request is None or request._websocket is None:
+        raise RuntimeError(NO_WEBSOCKET)
+    return request._websocket
 
 
 class _AppProxy(LocalProxy["Carboy"]):
@@ -221,6 +238,7 @@ if t.TYPE_CHECKING:
     g: _AppCtxGlobals
     request: Request
     session: SessionMixin
+    websocket: WebSocket
 else:
     app_ctx = LocalProxy(_get_app_context)
     request_ctx = LocalProxy(_get_request_context)
@@ -228,3 +246,4 @@ else:
     g = _GProxy(_get_g)
     request = _RequestProxy(_get_request)
     session = _SessionProxy(_get_session)
+    websocket = LocalProxy(_get_websocket)

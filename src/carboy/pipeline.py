@@ -269,8 +269,11 @@ def call_view(ctx: RequestContext, over: Overrides, bridge: Bridge) -> t.Any:
     if ctx.head.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return app.make_default_options_response()
     view = app.view_functions[rule.endpoint]
-    if over and (wrap := _wrapper(app, over, bridge)) is not None:
-        view = wrap(view)
+    if over:
+        if ctx._websocket is not None:
+            return ctx._websocket.call(view, args)
+        if (wrap := _wrapper(app, over, bridge)) is not None:
+            view = wrap(view)
     return view(**args) if args else view()
 
 
@@ -322,6 +325,8 @@ async def finalize(
 ) -> Response:
     """Make the response and pass it through the after_request functions."""
     app = ctx.app
+    if ctx._websocket is not None and ctx._websocket.response is not None:
+        return ctx._websocket.response  # the handshake was the answer, and it is out
     if not from_error_handler and "finalize_request" in over:
         return app.finalize_request(rv)
     response = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)

@@ -30,6 +30,7 @@ T_teardown = t.TypeVar("T_teardown", bound=ct.TeardownCallable)
 T_template_context_processor = t.TypeVar(
     "T_template_context_processor", bound=ct.TemplateContextProcessorCallable
 )
+T_websocket = t.TypeVar("T_websocket", bound=t.Callable[..., t.Any])
 T_url_defaults = t.TypeVar("T_url_defaults", bound=ct.URLDefaultCallable)
 T_url_value_preprocessor = t.TypeVar(
     "T_url_value_preprocessor", bound=ct.URLValuePreprocessorCallable
@@ -274,6 +275,49 @@ class Scaffold:
             return f
 
         return register
+
+    @setupmethod
+    def websocket(self, rule: str, **options: t.Any) -> t.Callable[[T_websocket], T_websocket]:
+        """Register the decorated function as the view of a WebSocket, and return it unchanged.
+
+        ::
+
+            @app.websocket("/echo")
+            async def echo():
+                async for message in websocket:
+                    await websocket.send(message)
+
+        ``options`` are those of :meth:`add_websocket`.
+        """
+
+        def register(f: T_websocket) -> T_websocket:
+            self.add_websocket(rule, options.pop("endpoint", None), f, **options)
+            return f
+
+        return register
+
+    @setupmethod
+    def add_websocket(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: t.Callable[..., t.Any] | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Bind a URL rule for WebSockets to an endpoint, and a view to that endpoint.
+
+        ``origins`` (a list, or ``"*"``), ``max_message_size`` (bytes or None) and ``idle_timeout``
+        (seconds or None) take the place of the settings ``WEBSOCKET_ORIGINS``,
+        ``WEBSOCKET_MAX_MESSAGE_SIZE`` and ``WEBSOCKET_IDLE_TIMEOUT``. Everything else is as in
+        :meth:`add_url_rule`, without ``methods``: the handshake is a GET.
+        """
+        if "methods" in options:
+            raise TypeError("A WebSocket has no methods: its handshake is a GET.")
+        names = ("origins", "max_message_size", "idle_timeout")
+        limits = {name: options.pop(name) for name in names if name in options}
+        options |= {"methods": ["GET"], "websocket": True, "websocket_options": limits}
+        options.setdefault("provide_automatic_options", False)
+        self.add_url_rule(rule, endpoint, view_func, **options)
 
     # -- hooks --------------------------------------------------------------------------------
 

@@ -80,3 +80,30 @@ class Bridge(t.Protocol):
 
     async def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
         """Run what an async step returned to its end, and give its result."""
+
+
+class WebSocketTransport(t.Protocol):
+    """One WebSocket of a server, as its door shows it.
+
+    Everything is called on the server's event loop. Framing, masking, pings and the closing
+    handshake are the server's. Where the connection has ended, ``receive`` and ``send`` raise
+    :exc:`carboy.errors.WebSocketDisconnect`.
+    """
+
+    #: What the protocol cannot carry: ``"headers"``, ``"subprotocol"``, ``"close code"``.
+    lacks: t.ClassVar[frozenset[str]]
+
+    async def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
+        """Answer the handshake with 101."""
+
+    async def refuse(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer the handshake with an error, as well as the protocol can."""
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next message; one caller at a time."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message, and return when there is room for the next one."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake."""

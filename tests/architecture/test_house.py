@@ -36,7 +36,7 @@ FLOORS: dict[str, list[str]] = {
         "sessions",
         "routing",
     ],
-    "engine": ["plan", "bridges", "responding", "pipeline", "serving", "urls"],
+    "engine": ["plan", "bridges", "responding", "pipeline", "serving", "urls", "websockets"],
     "doors": ["gateways"],
     "surface": [
         "sending",

@@ -1,4 +1,4 @@
-"""The ASGI 3 door: HTTP and lifespan."""
+"""The ASGI 3 door: HTTP, WebSockets and lifespan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from urllib.parse import unquote_to_bytes
 
 from carboy.bridges import be_at_home, wait
 
+from .asgi_websocket import AsgiTransport
 from .environ import Facts, as_latin1, environ_of
 from .loop import ClientGone, Gone, answer, pour, unless
 from .spool import Spool
+from .websockets import converse
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -24,10 +26,13 @@ Send = t.Callable[[t.MutableMapping[str, t.Any]], t.Awaitable[None]]
 
 
 async def respond(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one connection of an ASGI server: a request or the server's lifespan."""
+    """Serve one connection of an ASGI server: a request, a WebSocket or the lifespan."""
     kind = scope["type"]
     if kind == "http":
         await _http(app, scope, receive, send)
+    elif kind == "websocket":
+        transport = AsgiTransport(scope, receive, send)
+        await converse(app, facts_of(scope), transport, scope.get("carboy.environ", ()))
     elif kind == "lifespan":
         await _lifespan(app, receive, send)
     else:

@@ -1,4 +1,4 @@
-"""The RSGI 1 door (Granian's protocol): HTTP, and the worker's start and end."""
+"""The RSGI 1 door (Granian's protocol): HTTP, WebSockets, and the worker's start and end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from carboy.bridges import be_at_home, wait
 
 from .environ import Facts, as_latin1, environ_of
 from .loop import ClientGone, Gone, answer, pour, unless
+from .rsgi_websocket import RsgiTransport
 from .spool import Spool
+from .websockets import converse
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -21,7 +23,10 @@ if t.TYPE_CHECKING:
 
 
 async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
-    """Serve one request of an RSGI server."""
+    """Serve one request or WebSocket of an RSGI server."""
+    if scope.proto == "ws":
+        more = getattr(scope, "carboy_environ", ())
+        return await converse(app, facts_of(scope), RsgiTransport(protocol), more)
     be_at_home()
     body = Spool(app.config["MAX_CONTENT_LENGTH"])
     try:

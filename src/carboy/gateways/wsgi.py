@@ -6,6 +6,7 @@ import typing as t
 
 from carboy.bridges import WSGI_BRIDGE, not_finished
 from carboy.ctx import RequestContext
+from carboy.errors import Admitted
 from carboy.pipeline import handle
 
 if t.TYPE_CHECKING:
@@ -35,6 +36,10 @@ def respond(
         pipeline.send(None)
     except StopIteration as stop:
         reply: Reply = stop.value
+    except Admitted:
+        # A WebSocket, on an async door: what follows is not for the middleware around here.
+        start_response("101 Switching Protocols", [])
+        return ()
     else:
         raise not_finished(pipeline)
     return reply.body
