@@ -228,6 +228,24 @@ def test_head_does_not_run_the_generator(app, raw):
     assert (reply.code, reply.body, made) == (200, b"", [])
 
 
+@pytest.mark.beyond
+def test_an_event_stream_is_a_response(app, client):
+    """STRM-05: text, JSON and named events, with the headers that proxies need."""
+    from carboy import EventStream, ServerSentEvent
+
+    def events():
+        yield "two\nlines"
+        yield ServerSentEvent({"lat": 51.95}, event="position", id=7)
+
+    app.add_url_rule("/", "view", lambda: EventStream(events()))
+    response = client.get("/")
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    assert response.text == (
+        ':\n\ndata: two\ndata: lines\n\nevent: position\nid: 7\ndata: {"lat": 51.95}\n\n'
+    )
+
+
 CHUNKS = """
 from carboy import Carboy, Response
 from werkzeug.serving import WSGIRequestHandler

@@ -347,6 +347,50 @@ def test_a_response_names_its_templates(app, client):
     assert client.get("/none").templates == []
 
 
+@pytest.mark.beyond
+def test_an_endless_answer_is_read_part_by_part(app, client):
+    """The block's end is the client's end."""
+    closed = []
+
+    def parts():
+        try:
+            while True:
+                yield "part"
+        finally:
+            closed.append(True)
+
+    app.add_url_rule("/", "view", parts)
+    with client.stream("/") as response:
+        chunks = response.chunks()
+        assert [next(chunks), next(chunks)] == [b"part", b"part"]
+    assert closed == [True]
+
+
+@pytest.mark.beyond
+def test_requests_can_be_awaited(app):
+    """``app.async_test_client()`` runs the application on the test's own event loop."""
+    import asyncio
+
+    app.add_url_rule("/", "view", lambda: {"hello": "world"})
+
+    async def test():
+        response = await app.async_test_client().get("/")
+        return response.json
+
+    assert asyncio.run(test()) == {"hello": "world"}
+
+
+@pytest.mark.beyond
+def test_answers_are_checked_against_the_specification(app):
+    """``lint=True``: here a length that would leave a browser waiting."""
+    from carboy import Response
+    from carboy.testing.lint import LintError
+
+    app.add_url_rule("/", "view", lambda: Response(iter("x"), headers={"Content-Length": "2"}))
+    with pytest.raises(LintError, match="RFC 9112"):
+        app.test_client(lint=True).get("/").get_data()
+
+
 def test_exceptions_propagate_when_testing(app, client):
     """TEST-22: otherwise a 500 page, for client code that wants to see it."""
 

@@ -64,6 +64,7 @@ async def test_cookies_sessions_and_redirects(app: Carboy, client: AsyncClient) 
     def who() -> str:
         return str(session.get("name"))
 
+    app.add_url_rule("/theme", "theme", lambda: request.cookies["theme"])
     assert (await client.get("/in")).status_code == 302
     response = await client.get("/in", follow_redirects=True)
     assert (response.text, len(response.history)) == ("ann", 1)
@@ -74,7 +75,6 @@ async def test_cookies_sessions_and_redirects(app: Carboy, client: AsyncClient) 
     client.delete_cookie("session")
     assert (await client.get("/who")).text == "None"
     client.set_cookie("theme", "dark")
-    app.add_url_rule("/theme", "theme", lambda: request.cookies["theme"])
     assert (await client.get("/theme")).text == "dark"
 
 
