@@ -58,7 +58,7 @@ if t.TYPE_CHECKING:
 
     from .blueprints import Blueprint
     from .scaffold import T_teardown
-    from .testing import FlaskClient, FlaskCliRunner
+    from .testing import AsyncClient, FlaskClient, FlaskCliRunner
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -190,6 +190,10 @@ class Carboy(StaticFiles, Scaffold):
     ) -> None:
         self._plans = Plans()
         self._serving = Serving()
+        #: Set by what protects: looks at each unsafe request before the hooks, and works on each
+        #: finished reply after them.
+        self._gate: t.Any = None
+        self._finish_reply: t.Any = None
         super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         #: Where extensions keep their state, under their names.
         self.extensions: dict[str, t.Any] = {}
@@ -942,6 +946,14 @@ class Carboy(StaticFiles, Scaffold):
             from .testing import FlaskClient as cls
         client: FlaskClient = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
         return client
+
+    def async_test_client(
+        self, use_cookies: bool = True, *, door: str = "asgi", **kwargs: t.Any
+    ) -> AsyncClient:
+        """A client for tests that are coroutines; the application runs on their event loop."""
+        from .testing import AsyncClient
+
+        return AsyncClient(self.test_client(use_cookies, door=door, **kwargs))
 
     def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
         """A runner that invokes the application's commands without a process."""
