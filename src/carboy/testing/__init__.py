@@ -16,6 +16,8 @@ from .streams import AsyncStreamedResponse as AsyncStreamedResponse
 from .streams import ReceivedEvent as ReceivedEvent
 from .streams import StreamedResponse as StreamedResponse
 from .streams import parse_events as parse_events
+from .websocket import WebSocketConversation as WebSocketConversation
+from .websocket import WebSocketRefused as WebSocketRefused
 
 # The package is the public address of these names: pickles, patches and error messages use it.
 for _public in (
@@ -26,6 +28,8 @@ for _public in (
     FlaskClient,
     ReceivedEvent,
     StreamedResponse,
+    WebSocketConversation,
+    WebSocketRefused,
     _get_werkzeug_version,
     parse_events,
 ):

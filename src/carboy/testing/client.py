@@ -9,6 +9,7 @@ from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+import werkzeug.datastructures
 import werkzeug.test
 from werkzeug.wrappers import Request as BaseRequest
 
@@ -17,6 +18,7 @@ from .doors import DOORS, through_door
 from .lint import linted
 from .rendered import MARK, RecordedBody, TemplateRecorder
 from .streams import StreamedResponse
+from .websocket import WebSocketConversation
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -147,6 +149,28 @@ class FlaskClient(werkzeug.test.Client):
         """Follow one redirect; `response` goes to the history of the last one."""
         response.__dict__.setdefault("templates", response.request.environ[MARK])
         return super().resolve_redirect(response, buffered=buffered)
+
+    def websocket_connect(
+        self,
+        *args: Any,
+        subprotocols: Iterable[str] = (),
+        headers: Any = None,
+        door: str | None = None,
+        timeout: float = 10,
+        **kwargs: Any,
+    ) -> WebSocketConversation:
+        """Open a WebSocket: `with client.websocket_connect("/echo") as ws:`.
+
+        Arguments are those of `open`. `door` is `"asgi"` or `"rsgi"`, by default this client's
+        or ASGI. Raises `WebSocketRefused`, with the `response`, where the block begins.
+        """
+        headers = werkzeug.datastructures.Headers(headers)
+        offered = ", ".join(subprotocols)
+        if offered:
+            headers["Sec-WebSocket-Protocol"] = offered
+        door = door or ("asgi" if self.door == "wsgi" else self.door)
+        kwargs["headers"] = headers
+        return WebSocketConversation(self, door, args, kwargs, timeout)
 
     def run_wsgi_app(
         self, environ: WSGIEnvironment, buffered: bool = False
