@@ -208,3 +208,12 @@ def parse_cookies(header: str, cls: type[MultiDict[str, str]]) -> t.Any:
             return multi_dict(pairs, cls)
     # Quoted or malformed ones: Werkzeug's parser knows what browsers make of them.
     return parse_cookie(header, cls=cls)
+
+
+def cookies_named(name: str, header: str) -> list[str] | None:
+    """The values of the cookies of one name, or None: :func:`parse_cookies` has to be asked."""
+    compact = header.replace("; ", ";")
+    if '"' in compact or " " in compact or "\t" in compact or not compact.isascii():
+        return None
+    start = f"{name}="
+    return [part[len(start) :] for part in compact.split(";") if part.startswith(start)]

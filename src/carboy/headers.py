@@ -153,7 +153,7 @@ class CookieScope(t.NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _scope(name: str, scope: CookieScope) -> tuple[str, str]:
+def cookie_attributes(name: str, scope: CookieScope) -> tuple[str, str]:
     """The attributes of a cookie before and after its expiry. Raises ValueError for bad ones."""
     path, domain, secure, httponly, samesite, partitioned = scope
     if not is_token(name):
@@ -194,7 +194,7 @@ def plain_cookie(
 
     Raises ValueError for a name, domain or ``samesite`` that would add attributes of its own.
     """
-    before, after = _scope(name, scope)
+    before, after = cookie_attributes(name, scope)
     if isinstance(max_age, timedelta):
         max_age = int(max_age.total_seconds())
     if not isinstance(value, str) or _COOKIE_VALUE.fullmatch(value) is None:

@@ -200,7 +200,7 @@ class TaggedJSONSerializer:
     It knows dict, tuple, bytes, Markup, UUID and datetime; :meth:`register` adds to that.
     """
 
-    __slots__ = ("order", "tags")
+    __slots__ = ("_stock", "order", "tags")
 
     #: The tags a new serializer has, in the order in which they are asked.
     default_tags: t.ClassVar[list[type[JSONTag]]] = [
@@ -213,6 +213,8 @@ class TaggedJSONSerializer:
         self.tags: dict[str, JSONTag] = {}
         for tag_class in self.default_tags:
             self.register(tag_class)
+        # What `order` is while only the stock tags are in it.
+        self._stock = self.order[:] if [type(tag) for tag in self.order] == _STOCK else None
 
     def register(
         self, tag_class: type[JSONTag], force: bool = False, index: int | None = None
@@ -259,11 +261,12 @@ class TaggedJSONSerializer:
     def _needs_no_tag(self, value: t.Any) -> bool:
         # The everyday session: a dict with strings and numbers in it, and only the stock tags,
         # which would copy it and change nothing.
-        if type(value) is not dict or (len(value) == 1 and next(iter(value)) in self.tags):
-            return False
-        stock = len(self.order) == len(_STOCK) and [type(tag) for tag in self.order] == _STOCK
         return (
-            stock and type(self).tag is _STOCK_TAG and _PLAIN.issuperset(map(type, value.values()))
+            type(value) is dict
+            and _PLAIN.issuperset(map(type, value.values()))
+            and not (len(value) == 1 and next(iter(value)) in self.tags)
+            and self.order == getattr(self, "_stock", None)
+            and type(self).tag is _STOCK_TAG
         )
 
     def dumps(self, value: t.Any) -> str:
