@@ -43,10 +43,10 @@ def fuzz(name: str, seconds: float, scratch: Path, blind: bool) -> dict[str, Any
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"target"')]
     if not lines:
-        return {"target": name, "cases": 0, "error": (done.stderr or done.stdout)[-3000:]}
+        return {"target": name, "cases": 0, "error": (done.stderr or done.stdout)[-400:]}
     figures: dict[str, Any] = json.loads(lines[-1])
     if figures["error"]:
-        figures["traceback"] = done.stderr[-3000:]
+        figures["traceback"] = done.stderr[-1500:]
     return figures
 
 
