@@ -63,14 +63,16 @@ _DEFAULTS: dict[str, t.Any] = {
     "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
     "SESSION_REFRESH_EACH_REQUEST": True,
     "MAX_COOKIE_SIZE": 4093,
+    # of answers for which the session was looked at and that say nothing themselves
+    "SESSION_CACHE_CONTROL": "private",
     # forged requests: None means on if `CSRF(app)` was called; the age is in seconds
-    "CSRF_PROTECT": None,
+    "CSRF_PROTECT": True,
     "CSRF_TRUSTED_ORIGINS": (),
     "CSRF_ALLOWED_SITES": ("same-origin", "none"),
     "CSRF_EXEMPT_SCHEMES": (),
     "CSRF_TOKEN_REQUIRED": False,
     "CSRF_TOKEN_MAX_AGE": 86_400,
-    "CSRF_ALLOW_BARE": False,
+    "CSRF_ALLOW_BARE": True,
     # how often a client may ask: a list such as ["300 per minute"]; False is off, None leaves it
     # to `RateLimits(app)`; a store for several workers; "memory" or "refuse" when it is away
     "RATE_LIMITS": None,
@@ -79,7 +81,7 @@ _DEFAULTS: dict[str, t.Any] = {
     "RATE_LIMIT_MAX_KEYS": 100_000,
     # headers for browsers: True, False, or a dict of changes; None means on if
     # `SecurityHeaders(app)` was called
-    "SECURITY_HEADERS": None,
+    "SECURITY_HEADERS": True,
     # what `carboy check` is not to report: ids of rules
     "CHECK_IGNORE": (),
 }
@@ -87,9 +89,10 @@ _SESSION_COOKIE = {
     "NAME": "session",
     "PATH": None,
     "DOMAIN": None,
-    "SECURE": False,
+    # None: unless the request came to this very machine by plain http, or in debug mode
+    "SECURE": None,
     "HTTPONLY": True,
-    "SAMESITE": None,
+    "SAMESITE": "Lax",
     "PARTITIONED": False,
 }
 _DEFAULTS |= {f"SESSION_COOKIE_{part}": value for part, value in _SESSION_COOKIE.items()}
@@ -97,7 +100,16 @@ _DEFAULTS |= {f"SESSION_COOKIE_{part}": value for part, value in _SESSION_COOKIE
 #: What differs from the table above, by profile.
 _PROFILES: dict[str, dict[str, t.Any]] = {
     "carboy": {},
-    "flask": {"SEND_FILE_LINKS": True, "SEND_FILE_HIDDEN": True},
+    "flask": {
+        "SEND_FILE_LINKS": True,
+        "SEND_FILE_HIDDEN": True,
+        "SESSION_COOKIE_SECURE": False,
+        "SESSION_COOKIE_SAMESITE": None,
+        "SESSION_CACHE_CONTROL": None,
+        "CSRF_PROTECT": None,
+        "CSRF_ALLOW_BARE": False,
+        "SECURITY_HEADERS": None,
+    },
 }
 
 #: The profile that applications made from now on get. Change it with :func:`use_profile`.

@@ -101,6 +101,8 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
         except BaseException as exc:
             error = exc
             raise
+        if (finish := app._finish_reply) is not None:
+            finish(reply, environ)
         if ctx._start is not None:
             ctx._start(reply.status, reply.headers)
         return reply
@@ -165,7 +167,13 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
         plan = ctx._plan = app._plans.known.get(rule.endpoint)
     if plan is None:
         plan = plan_of(ctx)
-    if over or plan.before or plan.url_processors or request_started.receivers:
+    if (
+        over
+        or plan.before
+        or plan.url_processors
+        or request_started.receivers
+        or (ctx.head.method != "GET" and _is_doubtful(ctx))
+    ):
         return _answer(ctx, bridge, over)
     # PERF: nothing comes before the view, so no coroutine need be made; bench case "text".
     try:
@@ -180,6 +188,8 @@ async def _answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any
     try:
         if request_started.receivers:
             await _send(request_started, app, bridge)
+        if ctx.head.method != "GET" and _is_doubtful(ctx):
+            await bridge.call(app._gate.protect)
         plan = plan_of(ctx)
         rv = None
         if "preprocess_request" in over:
@@ -196,6 +206,12 @@ async def _answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any
         return rv
     except Exception as exc:
         return await _recovered(ctx, exc, bridge, over)
+
+
+def _is_doubtful(ctx: RequestContext) -> bool:
+    """Whether the application's gate wants a closer look at a request that may change things."""
+    gate = ctx.app._gate
+    return gate is not None and ctx.head.method not in ("HEAD", "OPTIONS") and not gate.passes(ctx)
 
 
 async def _finished(ctx: RequestContext, rv: t.Any, bridge: Bridge, over: Overrides) -> t.Any:

@@ -340,6 +340,9 @@ class SecureCookieSessionInterface(SessionInterface):
                 _vary(response)
                 if sets:
                     _keep_private(response)
+            control = app.config["SESSION_CACHE_CONTROL"]
+            if control and "Cache-Control" not in headers:
+                headers["Cache-Control"] = control
         if not sets:
             return
         if session:

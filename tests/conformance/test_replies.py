@@ -66,6 +66,7 @@ def test_each_kind_of_value(app: Any, visit: Any, dye: Any, name: str, method: s
 
 def test_a_text(app: Any, visit: Any, dye: Any) -> None:
     """Text is HTML in UTF-8, with its length in bytes."""
+    app.config["SECURITY_HEADERS"] = False
     app.add_url_rule("/", "view", dye(lambda: "Hällo"))
     answer = visit()
     assert (answer.code, answer.body) == (200, "Hällo".encode())

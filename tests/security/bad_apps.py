@@ -9,6 +9,7 @@ from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from carboy import Carboy
+from carboy.config import default_config
 
 KEY_IN_SOURCE = "0f6a1c98b7a44c2d9e1d7c35f0b2a86e55d1"  # plants: secret-key-in-source
 
@@ -16,6 +17,7 @@ KEY_IN_SOURCE = "0f6a1c98b7a44c2d9e1d7c35f0b2a86e55d1"  # plants: secret-key-in-
 def tutorial() -> Carboy:
     """What a beginner deploys after the last page of a tutorial."""
     app = Carboy(__name__)
+    app.config.update(default_config("flask"))  # as it has them under the alias
     app.config["SECRET_KEY"] = "you-will-never-guess"  # plants: secret-key-known
     app.debug = True  # plants: debug-on
     # plants: cookie-not-secure, cookie-samesite: neither setting is made
@@ -41,6 +43,7 @@ def keyless() -> Carboy:
         TRAP_HTTP_EXCEPTIONS=True,  # plants: errors-trapped
         TEMPLATES_AUTO_RELOAD=True,  # plants: templates-reload
         SESSION_COOKIE_NAME="__Host-session",  # plants: cookie-rejected
+        SESSION_COOKIE_SECURE=False,
         SESSION_COOKIE_HTTPONLY=False,  # plants: cookie-readable
         PERMANENT_SESSION_LIFETIME=timedelta(days=4000),  # plants: session-long
         SERVER_NAME="localhost:5000",  # plants: server-name-local, url-scheme-http

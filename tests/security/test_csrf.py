@@ -26,7 +26,7 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 
 def make_app(**settings: Any) -> Carboy:
     app = Carboy("csrf_app")
-    app.config.update({"SECRET_KEY": "for these tests only", "CSRF_PROTECT": True} | settings)
+    app.config.update({"SECRET_KEY": "for these tests only", "CSRF_ALLOW_BARE": False} | settings)
     app.done = []  # type: ignore[attr-defined]
 
     @app.route("/", methods=["GET", "HEAD", "OPTIONS", *UNSAFE])
@@ -449,13 +449,16 @@ def test_a_token_can_be_required_always() -> None:
 
 
 def test_bare_clients_can_be_let_in() -> None:
-    """CSRF_ALLOW_BARE: what carries no cookie and no password has nothing to be abused."""
+    """CSRF_ALLOW_BARE, the default: what says nothing of where it comes from is no browser."""
     app = make_app(CSRF_ALLOW_BARE=True)
     assert post(app) == 200
-    assert post(app, {"Cookie": "session=x"}) == 400
-    assert post(app, {"Authorization": "Basic eDp5"}) == 400
+    assert post(app, {"Cookie": "session=x"}) == 200
     assert post(app, {"Origin": "https://evil.test"}) == 400
+    assert post(app, {"Referer": "https://evil.test/page"}) == 400
+    assert post(app, {"Referer": "http://localhost/page"}) == 400  # proves too little: a token
+    assert post(app, {"Sec-Fetch-Site": "cross-site"}) == 400
     assert post(make_app()) == 400
+    assert post(make_app(CSRF_ALLOW_BARE=True, CSRF_TOKEN_REQUIRED=True)) == 400
 
 
 def test_without_a_session_a_token_is_an_error_that_teaches() -> None:
@@ -468,12 +471,23 @@ def test_without_a_session_a_token_is_an_error_that_teaches() -> None:
 
 
 class TestSwitch:
-    def test_it_is_off_by_default(self) -> None:
-        """Nothing is refused, and nothing imported, until it is switched on."""
+    def test_it_is_on_by_default(self) -> None:
+        """Nothing need be set: forged requests are refused, and scripts are let in."""
+        app = Carboy("unset")
+        app.add_url_rule("/", view_func=lambda: "ok", methods=["POST"], endpoint="index")
+        assert post(app) == 200
+        assert post(app, SAME) == 200
+        assert post(app, {"Sec-Fetch-Site": "cross-site"}) == 400
+        assert post(app, {"Origin": "https://evil.test"}) == 400
+
+    def test_it_is_off_under_the_alias(self) -> None:
+        """In the profile `flask` nothing is refused, and nothing imported, until it is set."""
         code = (
-            "import sys, carboy; app = carboy.Carboy('x')\n"
+            "import sys, carboy, carboy.config\n"
+            "carboy.config.use_profile('flask'); app = carboy.Carboy('x')\n"
             "app.add_url_rule('/', view_func=lambda: 'ok', methods=['POST'])\n"
-            "assert app.test_client().post('/').status_code == 200\n"
+            "forged = {'Sec-Fetch-Site': 'cross-site'}\n"
+            "assert app.test_client().post('/', headers=forged).status_code == 200\n"
             "print([m for m in sys.modules if m.startswith('carboy.security')])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -496,10 +510,10 @@ class TestSwitch:
 
     def test_twice_is_once(self, app: Any) -> None:
         """The call and the setting together protect one time."""
-        CSRF(app)
+        first = CSRF(app)
         CSRF(app)
         post(app)
-        assert len(app.before_request_funcs[None]) == 1
+        assert app.extensions["carboy.csrf"] is app._gate is first
 
     def test_applications_are_apart(self) -> None:
         """One protected application says nothing about the next."""

@@ -234,10 +234,19 @@ class TestNonce:
 
 
 class TestSwitch:
-    def test_it_is_off_by_default(self) -> None:
-        """Without the setting an answer is as it was, and nothing is imported."""
+    def test_they_are_on_by_default(self) -> None:
+        """Nothing need be set, neither for plain answers nor for Response objects."""
+        app = Carboy("unset")
+        app.add_url_rule("/", view_func=lambda: "ok", endpoint="index")
+        app.add_url_rule("/own", view_func=lambda: Response("ok"), endpoint="own")
+        for path in ("/", "/own", "/none"):
+            assert {name: headers(app, path).get(name) for name in DEFAULTS} == DEFAULTS
+
+    def test_they_are_off_under_the_alias(self) -> None:
+        """In the profile `flask` an answer is as it was, and nothing is imported."""
         code = (
-            "import sys, carboy; app = carboy.Carboy('x')\n"
+            "import sys, carboy, carboy.config\n"
+            "carboy.config.use_profile('flask'); app = carboy.Carboy('x')\n"
             "app.add_url_rule('/', view_func=lambda: 'ok')\n"
             "assert 'X-Frame-Options' not in app.test_client().get('/').headers\n"
             "print([m for m in sys.modules if m.startswith('carboy.security')])"

@@ -27,13 +27,15 @@ def _cookies(subject: Subject) -> Iterator[str]:
     "cookie-not-secure",
     "A cookie that signs people in travels without encryption",
     why="One link to an http address of the site is enough for anybody on the way to read it.",
-    remedy="Set SESSION_COOKIE_SECURE = True (and REMEMBER_COOKIE_SECURE with Flask-Login), and"
+    remedy="Set SESSION_COOKIE_SECURE = True, or None, Carboy's default (and REMEMBER_COOKIE_SECURE with Flask-Login), and"
     " serve the site by https only.",
 )
 def not_secure(subject: Subject) -> Iterator[Hit]:
     for cookie in _cookies(subject):
-        if not subject.get(f"{cookie}_SECURE"):
-            yield f"{cookie}_SECURE", "it is not set"
+        value = subject.get(f"{cookie}_SECURE", False)
+        # The session's may be None: Secure wherever the request did not come to this machine.
+        if not value and (value is not None or cookie != "SESSION_COOKIE"):
+            yield f"{cookie}_SECURE", "it is off"
 
 
 @rule(
@@ -77,7 +79,8 @@ def same_site(subject: Subject) -> Iterator[Hit]:
 )
 def rejected(subject: Subject) -> Iterator[Hit]:
     name = str(subject.get("SESSION_COOKIE_NAME") or "").lower()
-    secure = subject.get("SESSION_COOKIE_SECURE") or subject.get("SESSION_COOKIE_PARTITIONED")
+    secure = subject.get("SESSION_COOKIE_SECURE", False)
+    secure = secure is None or secure or subject.get("SESSION_COOKIE_PARTITIONED")
     if name.startswith(("__host-", "__secure-")) and not secure:
         yield "SESSION_COOKIE_NAME", "its prefix wants SESSION_COOKIE_SECURE"
     if name.startswith("__host-"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
-import secrets
+import os
 import sys
 import typing as t
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -73,14 +73,29 @@ class CSRF:
             self.init_app(app)
 
     def init_app(self, app: Carboy) -> None:
-        """Check each request of ``app`` before its hooks, and give templates ``csrf_token()``."""
+        """Check each request of ``app`` before its hooks, and give templates ``csrf_token()``.
+
+        Raises TypeError or ValueError for settings that would let anybody in.
+        """
         if "carboy.csrf" not in app.extensions:
             app.extensions["carboy.csrf"] = self
             for name, value in default_config().items():
                 if name.startswith("CSRF_"):
                     app.config.setdefault(name, value)
-            app.before_request_funcs.setdefault(None, []).insert(0, self.protect)
+            _settings(app.config)
+            app._gate = self
             offer(app, "csrf_token", csrf_token)
+
+    def passes(self, ctx: RequestContext) -> bool:
+        """Whether the headers of an unsafe request show at once that it may pass."""
+        config = ctx.app.config
+        if config["CSRF_TOKEN_REQUIRED"]:
+            return False
+        environ = ctx.head.environ
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        if site is None:
+            return config["CSRF_ALLOW_BARE"] is True and _is_bare(environ)
+        return bool(site == "same-origin")
 
     def protect(self) -> None:
         """Raise :exc:`CSRFError` if the current request is unsafe and another site's."""
@@ -134,10 +149,17 @@ def _refusal(ctx: RequestContext) -> str | None:
     known, reason = _provenance(ctx, origin, sites)
     if reason is not None or (known and not config["CSRF_TOKEN_REQUIRED"]):
         return reason
-    bare = not known and not authorization and "HTTP_COOKIE" not in environ
-    if bare and config["CSRF_ALLOW_BARE"]:
+    if config["CSRF_ALLOW_BARE"] and not config["CSRF_TOKEN_REQUIRED"] and _is_bare(environ):
         return None
     return _token_refusal(ctx.request, config["CSRF_TOKEN_MAX_AGE"])
+
+
+def _is_bare(environ: t.Mapping[str, t.Any]) -> bool:
+    """Whether nothing says where a request comes from, as from scripts. Every browser of today
+    sends one of the three with an unsafe request that another site makes."""
+    return not (
+        "HTTP_SEC_FETCH_SITE" in environ or "HTTP_ORIGIN" in environ or "HTTP_REFERER" in environ
+    )
 
 
 def _provenance(
@@ -202,11 +224,11 @@ def csrf_token() -> str:
     session = _get_request_context().session
     secret = session.get(SESSION_KEY)
     if not isinstance(secret, str) or not secret:
-        secret = session[SESSION_KEY] = secrets.token_urlsafe(32)
+        secret = session[SESSION_KEY] = urlsafe_b64encode(os.urandom(32)).decode("ascii")
     stamp = int(time()).to_bytes(_STAMP, "big")
     plain = stamp + _signature(secret, stamp)
     # Compressed pages tell by their size what repeats in them (BREACH): so nothing does.
-    mask = secrets.token_bytes(_LENGTH)
+    mask = os.urandom(_LENGTH)
     return urlsafe_b64encode(mask + _xor(mask, plain)).rstrip(b"=").decode("ascii")
 
 

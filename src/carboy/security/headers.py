@@ -6,18 +6,21 @@ them, False for none. A header that a view or a hook has set is never touched.
 
 from __future__ import annotations
 
-import secrets
+import os
 import typing as t
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 from carboy.globals import _get_request_context
-from carboy.headers import Headers, check_name, value_of
+from carboy.headers import check_name, value_of
 
 from .template_names import offer
 
 if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from carboy.app import Carboy
-    from carboy.wrappers import Response
+    from carboy.transport import Reply
 
 CSP = "Content-Security-Policy"
 REPORT_ONLY = "Content-Security-Policy-Report-Only"
@@ -59,10 +62,13 @@ def csp_nonce() -> str:
     128 random bits, the same during one request. The answer's policy names it if it was asked
     for. RuntimeError outside a request.
     """
-    environ = _get_request_context().head.environ
+    return _nonce(_get_request_context().head.environ)
+
+
+def _nonce(environ: WSGIEnvironment) -> str:
     nonce: str | None = environ.get(_KEY)
     if nonce is None:
-        nonce = environ[_KEY] = secrets.token_urlsafe(16)
+        nonce = environ[_KEY] = urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
     return nonce
 
 
@@ -70,8 +76,6 @@ class SecurityHeaders:
     """Adds the headers to an application's answers: ``SecurityHeaders(app)``, or by the setting."""
 
     def __init__(self, app: Carboy | None = None) -> None:
-        self._setting: t.Any = None
-        self._compiled = compile_headers(True)
         if app is not None:
             self.init_app(app)
 
@@ -81,44 +85,69 @@ class SecurityHeaders:
         Raises ValueError or TypeError for a setting that cannot be sent.
         """
         if "carboy.security_headers" not in app.extensions:
-            compile_headers(app.config.get("SECURITY_HEADERS"))
+            app._finish_reply = _finisher(app.config)
             app.extensions["carboy.security_headers"] = self
-            # These functions run in reverse, so the first of the application is the last of all.
-            app.after_request_funcs.setdefault(None, []).insert(0, self.add_to)
             offer(app, "csp_nonce", csp_nonce)
 
-    def add_to(self, response: Response) -> Response:
-        """Add the headers that the response has not."""
-        ctx = _get_request_context()
-        setting = ctx.app.config.get("SECURITY_HEADERS")
-        if setting is not self._setting:
-            self._compiled = compile_headers(setting)
-            self._setting = setting
-        compiled = self._compiled
-        environ = ctx.head.environ
-        wanted = compiled.https if environ.get("wsgi.url_scheme") == "https" else compiled.http
-        headers = response.headers
-        present = {name.lower() for name, _ in headers}
-        missing = [pair for name, pair in wanted if name not in present]
-        if type(headers) is Headers:
-            # PERF: they were checked when they were compiled; 2 µs less than extend().
-            headers._list.extend(missing)
-        else:
-            headers.extend(missing)
-        if compiled.policies:
-            self._add_policies(response, environ, present)
-        return response
 
-    def _add_policies(self, response: Response, environ: t.Any, present: set[str]) -> None:
-        """Add the policies with a nonce in them, if a page may have one in it, too."""
-        if response.status_code == 304:
-            return  # it would replace the policy of the stored page, whose nonce is another
-        # A stream may ask for the nonce after the headers have gone.
-        nonce = csp_nonce() if response.is_streamed else environ.get(_KEY)
-        source = "" if nonce is None else f"'nonce-{nonce}'"
-        for name, (header, policy) in self._compiled.policies:
-            if name not in present:
-                response.headers.add(header, policy.replace(NONCE, source))
+def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, WSGIEnvironment], None]:
+    """What adds the headers to finished replies of one application, whoever made them."""
+    read = config.get
+    setting = read("SECURITY_HEADERS")
+    compiled = compile_headers(setting)
+    http, https = _pairs(compiled)
+    is_fixed = not compiled.policies
+
+    def finish(reply: Reply, environ: WSGIEnvironment) -> None:
+        nonlocal setting, compiled, http, https, is_fixed
+        if read("SECURITY_HEADERS") is not setting:
+            compiled = compile_headers(read("SECURITY_HEADERS"))
+            http, https = _pairs(compiled)
+            is_fixed = not compiled.policies
+            setting = read("SECURITY_HEADERS")
+        headers = reply.headers
+        # PERF: most replies have these two only, and nothing need be compared: 0.2 µs where the
+        # long way takes 1; bench case "text".
+        if (
+            is_fixed
+            and len(headers) == 2
+            and headers[0][0] == "Content-Type"
+            and headers[1][0] == "Content-Length"
+        ):
+            reply.headers = headers + (https if environ["wsgi.url_scheme"] == "https" else http)
+        else:
+            _add_missing(compiled, reply, environ)
+
+    return finish
+
+
+def _pairs(compiled: Compiled) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The headers as they are sent, by http and by https."""
+    return [pair for _, pair in compiled.http], [pair for _, pair in compiled.https]
+
+
+def _add_missing(compiled: Compiled, reply: Reply, environ: WSGIEnvironment) -> None:
+    wanted = compiled.https if environ.get("wsgi.url_scheme") == "https" else compiled.http
+    present = {name.lower() for name, _ in reply.headers}
+    # A new list: a WSGI application that answered may keep its own for the next request.
+    reply.headers = [*reply.headers, *(pair for name, pair in wanted if name not in present)]
+    if compiled.policies:
+        _add_policies(compiled, reply, environ, present)
+
+
+def _add_policies(
+    compiled: Compiled, reply: Reply, environ: WSGIEnvironment, present: set[str]
+) -> None:
+    """Add the policies with a nonce in them, if a page may have one in it, too."""
+    if reply.status.startswith("304"):
+        return  # it would replace the policy of the stored page, whose nonce is another
+    # A stream may ask for the nonce after the headers have gone.
+    is_whole = isinstance(reply.body, list | tuple)
+    nonce = environ.get(_KEY) if is_whole else _nonce(environ)
+    source = "" if nonce is None else f"'nonce-{nonce}'"
+    for name, (header, policy) in compiled.policies:
+        if name not in present:
+            reply.headers.append((header, policy.replace(NONCE, source)))
 
 
 class Compiled(t.NamedTuple):
