@@ -376,6 +376,39 @@ def test_a_closed_channel_ends_its_streams(app: Any, door: str, dye: Any) -> Non
         assert [event.data for event in response.events()] == ["last"]
 
 
+def test_a_new_client_gets_a_picture_first(app: Any, door: str, dye: Any) -> None:
+    """Instead of what it missed; then what comes."""
+    channel = EventChannel()
+    channel.publish("old")
+
+    def view() -> Any:
+        subscription = channel.subscribe("unknown")
+        channel.publish("meanwhile")
+        subscription.begin_with({"all": 1}, event="snapshot")
+        return EventStream(subscription)
+
+    app.add_url_rule("/", "view", dye(view))
+    with app.test_client(door=door).stream("/") as response:
+        seen = [next(response.events()) for _ in range(2)]
+    assert [(event.event, event.data) for event in seen] == [
+        ("snapshot", '{"all": 1}'),
+        ("message", "meanwhile"),
+    ]
+
+
+def test_a_stream_ends_when_its_time_is_over(app: Any, visit: Any, dye: Any, kind: str) -> None:
+    """Whatever its generator does; a browser then has to ask again."""
+    channel = EventChannel()
+
+    async def make_there() -> AsyncIterator[Any]:
+        async for event in channel.subscribe():
+            yield event
+
+    make: Any = (lambda: iter(channel.subscribe())) if kind == "sync" else make_there
+    app.add_url_rule("/", "view", dye(lambda: EventStream(make(), lifetime=0.01)))
+    assert visit().text == ":\n\n"
+
+
 # -- the server's end ----------------------------------------------------------------------------
 
 

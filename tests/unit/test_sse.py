@@ -107,9 +107,10 @@ def test_a_generator_function_must_be_called() -> None:
         EventStream(lambda: iter(()))
 
 
-def test_a_heartbeat_is_above_zero() -> None:
-    with pytest.raises(ValueError, match="heartbeat"):
-        EventStream(iter(()), heartbeat=0)
+@pytest.mark.parametrize("name", ["heartbeat", "lifetime"])
+def test_times_are_above_zero(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        EventStream(iter(()), **{name: 0})  # type: ignore[arg-type]
 
 
 def test_a_response_class_of_the_application_is_honoured(app: Any) -> None:

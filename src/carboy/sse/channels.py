@@ -253,6 +253,18 @@ class Subscription:
         """How many events were left out because the client was too slow."""
         return self._listener.dropped
 
+    def begin_with(self, data: t.Any, *, event: str | None = None) -> None:
+        """Give this subscriber an event of its own first, instead of those that it missed.
+
+        It is a picture of everything, for a client that is new or has a ``gap``. ``data`` may be
+        a :class:`~carboy.ServerSentEvent`. Make it after subscribing, so that nothing that
+        happens meanwhile is lost.
+        """
+        first = data if isinstance(data, ServerSentEvent) else ServerSentEvent(data, event=event)
+        with self._listener.channel._lock:
+            self._listener.backlog[:] = [first]
+        self._listener.bell.ring()
+
     def take(self) -> t.Any:
         """The next event, or NOTHING when there is none yet, or END."""
         return self._listener.take()

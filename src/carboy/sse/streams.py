@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from time import monotonic
 
 from werkzeug.exceptions import ServiceUnavailable
 
@@ -37,12 +38,13 @@ class EventStream(Response):
 
     After ``heartbeat`` seconds without an event a comment is sent, so that proxies keep the
     connection and a client that has gone is noticed; None for never. ``retry`` is how many
-    milliseconds browsers wait before they connect again. ``status`` and ``headers`` are those of
-    any response. When the client leaves, the generator is closed.
+    milliseconds browsers wait before they connect again. After ``lifetime`` seconds the stream
+    ends: a browser connects again, and has to be allowed to anew. ``status`` and ``headers`` are
+    those of any response. When the client leaves, the generator is closed.
 
     An async generator, a subscription and a channel hold no thread behind an async server. A
     plain generator holds one of its own: when ``most_threads`` do, ServiceUnavailable is raised.
-    Raises TypeError for what is none of these and ValueError for a heartbeat or a retry below 0.
+    Raises TypeError for what is none of these, and ValueError for times that are none.
     Source: WHATWG HTML section 9.2.
     """
 
@@ -59,16 +61,19 @@ class EventStream(Response):
         *,
         heartbeat: float | None = 15.0,
         retry: int | None = None,
+        lifetime: float | None = None,
         status: t.Any = None,
         headers: t.Any = None,
     ) -> None:
-        if heartbeat is not None and heartbeat <= 0:
-            raise ValueError("heartbeat is a number of seconds above 0, or None for never.")
+        for name, seconds in (("heartbeat", heartbeat), ("lifetime", lifetime)):
+            if seconds is not None and seconds <= 0:
+                raise ValueError(f"{name} is a number of seconds above 0, or None for never.")
         ctx = _cv.get(None)
         app = None if ctx is None else ctx.app
         # A browser calls a stream open when the first bytes have come, not the head.
         opening = HEARTBEAT if retry is None else ServerSentEvent(retry=retry).encode()
-        body = EventBody(_source_of(events, app, self.most_threads), app, opening, heartbeat)
+        source = _source_of(events, app, self.most_threads)
+        body = EventBody(source, app, opening, heartbeat, lifetime)
         super().__init__(body, status, headers, mimetype=self.default_mimetype)
         self.headers.setdefault("Cache-Control", "no-store, no-transform")
         # nginx and others would collect what should be seen at once.
@@ -104,7 +109,12 @@ class EventBody:
     """The chunks of an event stream: for a thread, and for an event loop."""
 
     def __init__(
-        self, source: Source, app: Carboy | None, opening: bytes, heartbeat: float | None
+        self,
+        source: Source,
+        app: Carboy | None,
+        opening: bytes,
+        heartbeat: float | None,
+        lifetime: float | None,
     ) -> None:
         self._source: Source | None = source
         self._bell = source.bell
@@ -112,6 +122,7 @@ class EventBody:
         self._serving = None if app is None else app._serving
         self._opening = opening
         self._heartbeat = heartbeat
+        self._ends_at = None if lifetime is None else monotonic() + lifetime
         self._over = False
 
     def _end(self) -> None:
@@ -126,12 +137,22 @@ class EventBody:
             if self._serving is not None:
                 self._serving.tell_at_close(self._end)
             return opening
-        if self._over or self._source is None:
+        if self._over or self._source is None or self._is_old():
             return b""
         item = self._source.take()
         if item is NOTHING:
             return None
         return b"" if item is END else wire_of(item, self._dumps)
+
+    def _is_old(self) -> bool:
+        return self._ends_at is not None and monotonic() >= self._ends_at
+
+    def _patience(self) -> float | None:
+        """Seconds until a heartbeat or the end is due."""
+        if self._ends_at is None:
+            return self._heartbeat
+        left = max(0.0, self._ends_at - monotonic())
+        return left if self._heartbeat is None else min(left, self._heartbeat)
 
     def __iter__(self) -> t.Self:
         return self
@@ -143,7 +164,7 @@ class EventBody:
             except StopAsyncIteration:
                 raise StopIteration from None
         while (chunk := self._ready()) is None:
-            if not self._bell.wait(self._heartbeat):
+            if not self._bell.wait(self._patience()) and not self._is_old():
                 return HEARTBEAT
         if not chunk:
             raise StopIteration
@@ -154,7 +175,7 @@ class EventBody:
 
     async def __anext__(self) -> bytes:
         while (chunk := self._ready()) is None:
-            if not await self._bell.wait_on_loop(self._heartbeat):
+            if not await self._bell.wait_on_loop(self._patience()) and not self._is_old():
                 return HEARTBEAT
         if not chunk:
             raise StopAsyncIteration
