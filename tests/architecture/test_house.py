@@ -51,7 +51,7 @@ FLOORS: dict[str, list[str]] = {
         "",
     ],
     "rooms": ["debughelpers", "sse", "testing", "security"],
-    "tools": ["_alias", "check", "cli", "as_flask", "sansio", "__main__"],
+    "tools": ["_alias", "check", "cli", "serve", "as_flask", "sansio", "__main__"],
 }
 
 #: (room, what it opens): why it is not imported at the top.
@@ -67,6 +67,7 @@ LAZY_DOORS = {
     ("cli", "cli"): "Werkzeug's debugger is for debug mode",
     ("cli", "check"): "the rules are for `carboy check` and `carboy explain`",
     ("cli", "security"): "only `carboy secret` makes keys",
+    ("cli", "serve"): "Granian and its workers are for `carboy serve`",
     ("helpers", "scaffold"): "an old address of a private name that extensions still import",
     ("sessions", "signing"): "ItsDangerous is for applications that use the session",
     ("scaffold", "cli"): "an application without commands never imports Click",

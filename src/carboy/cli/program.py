@@ -10,6 +10,7 @@ from carboy._alias import AliasError, expect_flask, share_with_children
 
 from .doctor import doctor_command
 from .group import FlaskGroup
+from .production import serve_command
 from .safety import check_command, explain_command, secret_command
 
 cli = FlaskGroup(
@@ -21,8 +22,13 @@ The application is named by '--app', by the environment variable 'FLASK_APP' or 
 is found in a 'wsgi.py' or 'app.py' of the current directory.
 """,
 )
-cli.add_command(doctor_command)
-for _command in (secret_command, check_command, explain_command):
+for _command in (
+    serve_command,
+    doctor_command,
+    secret_command,
+    check_command,
+    explain_command,
+):
     cli.add_command(_command)
 
 

@@ -1,0 +1,286 @@
+"""Granian, as Carboy wants it: which interface, what is refused, how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import socket
+import time
+import typing as t
+from dataclasses import replace
+
+import click
+
+from .looking import Findings, look_at
+from .options import Options
+from .worker import Loader
+
+if t.TYPE_CHECKING:
+    from carboy.cli import ScriptInfo
+
+#: Seconds between the end of patience with requests in flight and SIGKILL.
+_LAST_WORDS = 5
+#: Deaths of one worker, within so many seconds, that end the server: it cannot work.
+_DEATHS, _WITHIN = 5, 30.0
+#: Bytes of a request's head, and of a connection's read buffer.
+_HEAD_SIZE = 128 * 1024
+
+NOT_INSTALLED = """\
+`carboy serve` serves with Granian, which is not installed.
+
+    pip install 'carboy[serve]'
+
+`carboy run` needs nothing more, for developing.\
+"""
+NO_WATCHER = """\
+`--reload` watches files with watchfiles, which is not installed.
+
+    pip install 'carboy[reload]'\
+"""
+WEAK_KEY = """\
+The application is not served, because of its secret key: {weakness}.
+
+Whoever guesses the key signs session cookies of their own, and so is anybody. Make a key with
+`carboy secret`, keep it out of the repository, and give it to the application from the
+environment:  app.config.from_prefixed_env()  reads FLASK_SECRET_KEY.\
+"""
+
+#: What is missing in the interfaces that are not chosen by themselves.
+GAPS = {
+    "wsgi": (
+        "over WSGI Granian hands a chunked body that was cut over as a whole one, ends a failed"
+        " stream as if it were complete, and lets X_Auth_User pass for X-Auth-User; slow clients"
+        " occupy its threads. A buffering proxy must stand in front."
+    ),
+    "rsgi": (
+        "over RSGI Granian hands a chunked body that was cut over as a whole one, ends a failed"
+        " stream as if it were complete, and drops request headers that are not ASCII. A buffering"
+        " proxy must stand in front."
+    ),
+}
+
+
+class CannotServe(Exception):
+    """What was asked for cannot be served; the text says why, and what to do."""
+
+
+def run(info: ScriptInfo, options: Options, *, relaxed: bool = False) -> int:
+    """Serve until a signal says to stop, and return the exit code.
+
+    ``relaxed`` only warns of a weak secret key, for development. Raises CannotServe.
+    """
+    granian = _granian(options)
+    found = look_at(info)
+    if found.failure:
+        if not found.expected:
+            click.echo(found.failure, err=True, nl=False)
+            raise CannotServe("The application could not be loaded; the traceback is above.")
+        raise CannotServe(found.failure)
+    if found.weakness and not relaxed:
+        raise CannotServe(WEAK_KEY.format(weakness=found.weakness))
+    interface, reason = choose(options.interface)
+    _refuse_contradictions(interface, options)
+    with _free_port(options) as options:
+        server = _server_class(granian)(**_settings(granian, interface, options))
+        server.look = lambda: look_at(info)
+        _announce(found, interface, reason, options, granian.__version__)
+        if found.weakness:
+            click.secho(f" * WARNING: {found.weakness}.", fg="red", err=True)
+        _raise_descriptor_limit()
+        loader = Loader(info, options, interface)
+        server.serve(target_loader=loader, wrap_loader=False)
+    return 1 if server.forced else 0
+
+
+def _granian(options: Options) -> t.Any:
+    try:
+        import granian
+    except ImportError:
+        raise CannotServe(NOT_INSTALLED) from None
+    if options.reload:
+        try:
+            import watchfiles  # noqa: F401
+        except ImportError:
+            raise CannotServe(NO_WATCHER) from None
+    return granian
+
+
+def choose(wanted: str) -> tuple[str, str]:
+    """The interface, and why."""
+    if wanted in ("auto", "asgi"):
+        why = "the one that reports cut requests and can break off an answer"
+        return "asgi", why if wanted == "auto" else "asked for"
+    return wanted, "asked for"
+
+
+def _refuse_contradictions(interface: str, options: Options) -> None:
+    if options.health is not None and interface != "asgi":
+        raise CannotServe("--health needs the interface ASGI; the others have no place for it.")
+    if options.cert is not None and options.key is None:
+        raise CannotServe("--cert needs --key, the file of the certificate's private key.")
+    if options.key is not None and options.cert is None:
+        raise CannotServe("--key needs --cert, the file of the certificate.")
+
+
+@contextlib.contextmanager
+def _free_port(options: Options) -> t.Iterator[Options]:
+    """Instead of port 0 a free one, which stays reserved meanwhile."""
+    if options.port or options.uds is not None:
+        yield options
+        return
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "SO_REUSEPORT"):
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind((options.host, 0))
+        yield replace(options, port=taken.getsockname()[1])
+
+
+def _announce(found: Findings, interface: str, reason: str, options: Options, version: str) -> None:
+    kinds = [f"{found.sync} sync", f"{found.asynchronous} async"]
+    if found.websockets:
+        kinds.append(f"{found.websockets} WebSocket")
+    click.echo(f" * Serving '{found.name}' on {options.address} (Granian {version}, {os.getpid()})")
+    click.echo(f" * Interface {interface.upper()}: {reason}; routes: {', '.join(kinds)}")
+    click.echo(f" * {options.workers} workers, {options.threads} threads each for sync views")
+    if interface in GAPS:
+        click.secho(f" * WARNING: {GAPS[interface]}", fg="red", err=True)
+    if interface == "wsgi" and found.websockets:
+        click.secho(" * WARNING: over WSGI, WebSockets get a 426.", fg="red", err=True)
+
+
+def _raise_descriptor_limit() -> None:
+    """Each connection takes a descriptor, and shells allow 1,024 of them."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _settings(granian: t.Any, interface: str, options: Options) -> dict[str, t.Any]:
+    """The options in Granian's words."""
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    milliseconds = max(1000, int(options.timeout * 1000))
+    settings: dict[str, t.Any] = {
+        "target": "carboy",
+        "address": options.host,
+        "port": options.port,
+        "uds": options.uds,
+        "uds_permissions": options.uds_mode,
+        "interface": Interfaces(interface),
+        "workers": options.workers,
+        "blocking_threads": options.threads if interface == "wsgi" else 1,
+        "runtime_threads": options.network_threads,
+        "loop": Loops(options.loop),
+        "http": HTTPModes(options.http),
+        "backlog": options.backlog,
+        "backpressure": options.connections,
+        "http1_settings": HTTP1Settings(
+            header_read_timeout=milliseconds, max_buffer_size=_HEAD_SIZE
+        ),
+        "log_level": LogLevels(options.log_level),
+        "log_dictconfig": log_config(options.log_config),
+        # Over ASGI the guard writes it, with the request's id and nothing that a client forges.
+        "log_access": options.access_log and interface != "asgi",
+        "ssl_cert": options.cert,
+        "ssl_key": options.key,
+        "ssl_key_password": options.key_password,
+        "ssl_protocol_min": SSLProtocols(f"tls{options.tls}"),
+        "respawn_failed_workers": True,
+        "respawn_interval": 1.0,
+        "workers_lifetime": options.worker_lifetime,
+        "workers_max_rss": options.worker_memory,
+        "workers_kill_timeout": max(1, int(options.graceful_timeout) + _LAST_WORDS),
+        "pid_file": options.pid_file,
+        "reload": options.reload,
+        "reload_paths": list(options.reload_paths) or None,
+        "reload_ignore_worker_failure": True,
+    }
+    if options.reload:
+        import watchfiles
+
+        settings["reload_filter"] = watchfiles.PythonFilter
+    return settings
+
+
+def log_config(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A configuration of `logging.config`: Granian's with ours, and what is ``wanted`` over it."""
+    from granian.log import LOGGING_CONFIG
+
+    config: dict[str, t.Any] = copy.deepcopy(LOGGING_CONFIG)
+    access = {"handlers": ["access"], "level": "INFO", "propagate": False}
+    config["loggers"]["carboy.access"] = access
+    for section, value in wanted.items():
+        known = config.get(section)
+        config[section] = known | value if isinstance(known, dict) else value
+    return config
+
+
+def _server_class(granian: t.Any) -> t.Any:
+    """Granian's server with three differences, each of them where it would rather give up."""
+
+    class Server(granian.Granian):  # type: ignore[misc]
+        forced = False
+        look: t.Callable[[], Findings]
+
+        def __init__(self, **settings: t.Any) -> None:
+            super().__init__(**settings)
+            # A worker that dies twice within seconds is no reason to end all the others.
+            self.respawned_wrks = _Respawns()
+
+        def signal_handler_interrupt(self, *args: t.Any, **kwargs: t.Any) -> None:
+            """The first signal stops gracefully, the second at once."""
+            if self.interrupt_signal:
+                self.forced = True
+                for worker in list(self.wrks):
+                    worker.kill()
+            super().signal_handler_interrupt(*args, **kwargs)
+
+        def _reload(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+            """SIGHUP: what cannot be loaded does not take the place of what works."""
+            failure = self.look().failure
+            if failure:
+                click.secho(
+                    f"{failure}\n * Not reloaded: the application fails to load. The workers that"
+                    " run stay.",
+                    fg="red",
+                    err=True,
+                )
+                self.reload_signal = False
+                self.main_loop_interrupt.clear()
+                return None
+            return super()._reload(*args, **kwargs)
+
+    return Server
+
+
+class _Respawns(dict[int, float]):
+    """When workers were replaced. Granian gives up where ``get`` tells a recent time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deaths: dict[int, list[float]] = {}
+
+    def __setitem__(self, worker: int, now: float) -> None:
+        recent = [then for then in self._deaths.get(worker, ()) if now - then < _WITHIN]
+        self._deaths[worker] = [*recent, now]
+
+    def get(self, worker: int, default: t.Any = None) -> t.Any:
+        """Now, for a worker that dies again and again."""
+        recent = [
+            then for then in self._deaths.get(worker, ()) if time.monotonic() - then < _WITHIN
+        ]
+        return recent[-1] if len(recent) >= _DEATHS else 0
+
+    def clear(self) -> None:
+        """Nothing is forgotten but by time."""
