@@ -82,7 +82,7 @@ SETTERS: dict[str, Callable[[Headers, str, str], Any]] = {
 @pytest.mark.parametrize(
     ("name", "value"),
     [("X-B", "a\nb"), ("X-B", "a\rb"), ("X-B", "a\0b"), ("X-B", "日本"), ("X B", "v"), ("", "v"), ("X:", "v"),
-     ("X-B\n", "v"), ("é", "v")],
+     ("X-B\n", "v"), ("é", "v"), ("X-B", "\x01"), ("X-B", "\x7f")],
 )  # fmt: skip
 def test_what_http_cannot_carry_is_refused_and_changes_nothing(
     way: str, name: str, value: str
@@ -93,7 +93,7 @@ def test_what_http_cannot_carry_is_refused_and_changes_nothing(
     assert list(headers) == [("X-A", "1")]
 
 
-@pytest.mark.parametrize("value", ["a\tb", "é", "\x7f", "\x01"])
+@pytest.mark.parametrize("value", ["a\tb", "é", "\x80"])
 def test_what_it_can_carry_is_not(value: str) -> None:
     assert Headers([("X-A", value)])["X-A"] == value
 

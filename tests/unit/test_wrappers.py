@@ -322,7 +322,7 @@ def test_a_response_of_another_class_is_checked_when_it_is_taken_over() -> None:
     with pytest.raises(ValueError, match="1000"):
         Response.force_type(Odd().get_response())
     taken = Response.force_type(NotFound().get_response())
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(ValueError, match="control"):
         taken.headers["X-A"] = "\0"
 
 
@@ -367,13 +367,18 @@ COOKIE_OPTIONS = st.fixed_dictionaries(
     value=st.text(max_size=12).filter(lambda text: text.isascii() or text.isprintable()),
     options=COOKIE_OPTIONS,
 )
-def test_a_cookie_is_werkzeugs(name: str, value: str, options: dict[str, Any]) -> None:
+def test_a_cookie_is_werkzeugs_with_every_control_character_in_octal(
+    name: str, value: str, options: dict[str, Any]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("carboy.headers.time.time", lambda: NOW)
         patch.setattr("werkzeug.http.datetime", Clock)
         response = Response()
         response.set_cookie(name, value, **options)
-        assert response.headers["Set-Cookie"] == dump_cookie(name, value, **options)
+        theirs = dump_cookie(name, value, **options)
+        for code in range(0x1A, 0x20):  # which Werkzeug leaves as they are
+            theirs = theirs.replace(chr(code), f"\\{code:03o}")
+        assert response.headers["Set-Cookie"] == theirs
 
 
 class Clock(datetime):
