@@ -132,7 +132,7 @@ def dispatchers_only(view: Callable[P, R]) -> Callable[P, R | Response]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Response:
         if current_user() is not None:
             return view(*args, **kwargs)
-        if request.path.endswith(".json"):
+        if request.path.endswith((".json", ".events")):
             raise Unauthorized("Sign in first.")
         flash("Please sign in to continue.", "info")
         # full_path always has a "?"; without a query it would look odd in the address bar.

@@ -42,6 +42,7 @@ class Config:
     PARTNER_REQUESTS_PER_MINUTE = 60
     SIGN_IN_ATTEMPTS_PER_MINUTE = 10
     TRACK_HOURS = 24  # how much of a track a vessel's page draws
+    LIVE_SECONDS = 300  # how long a map's stream of events lasts before it has to ask again
     LOG_FORMAT = "json"  # or "text"
     LOG_LEVEL = "INFO"
 

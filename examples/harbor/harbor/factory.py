@@ -18,6 +18,7 @@ from .fleet_api import fleet_api
 from .fleet_web import fleet_web
 from .health import health
 from .limits import Limiter, MemoryLimiter, RedisLimiter
+from .live import LiveFeed
 from .services import Services
 
 
@@ -49,7 +50,7 @@ def create_app(config: Config | None = None, overrides: Mapping[str, Any] | None
 
     observability.init_app(app)
     Database(app)
-    app.extensions["harbor.services"] = _services(app.config["REDIS_URL"])
+    app.extensions["harbor.services"] = _services(app)
     errors.init_app(app)
     display.init_app(app)
 
@@ -62,7 +63,8 @@ def create_app(config: Config | None = None, overrides: Mapping[str, Any] | None
     return app
 
 
-def _services(redis_url: str | None) -> Services:
+def _services(app: Carboy) -> Services:
+    redis_url = app.config["REDIS_URL"]
     cache: Cache
     limiter: Limiter
     if redis_url:
@@ -70,4 +72,4 @@ def _services(redis_url: str | None) -> Services:
         cache, limiter = RedisCache(client), RedisLimiter(client)
     else:
         cache, limiter = MemoryCache(), MemoryLimiter()
-    return Services(cache, limiter)
+    return Services(cache, limiter, LiveFeed(app))

@@ -48,6 +48,7 @@ def record_ping(ping: Ping) -> bool:
     session.commit()
     if created:
         _remember(vessel, ping)
+        services().live.wake()
     return created
 
 

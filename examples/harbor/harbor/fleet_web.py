@@ -10,6 +10,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from carboy import (
     Blueprint,
+    EventStream,
     current_app,
     flash,
     jsonify,
@@ -23,6 +24,7 @@ from carboy.typing import ResponseReturnValue
 from . import auth
 from .db import db_session
 from .fleet import VesselStatus, find_vessel, fleet_status, track_of, vessel_status
+from .live import facts_of
 from .models import Vessel
 from .services import services
 from .validation import parse_vessel_form
@@ -95,11 +97,29 @@ def map_page() -> ResponseReturnValue:
 @fleet_web.get("/fleet/positions.json")
 @auth.dispatchers_only
 def positions() -> ResponseReturnValue:
-    """What the map asks for every second; 304 while nothing has moved."""
+    """What the map asks for while it gets no events; 304 while nothing has moved."""
     response = jsonify(vessels=[_public(status) for status in fleet_status()])
     response.headers["Cache-Control"] = "private, no-cache"
     response.add_etag()
     return response.make_conditional(request)
+
+
+@fleet_web.get("/fleet/positions.events")
+@auth.dispatchers_only
+def position_events() -> ResponseReturnValue:
+    """The live map's feed: the whole fleet first, then each vessel as it moves.
+
+    It ends every few minutes, so that whoever has signed out meanwhile is not let in again.
+    """
+    last = request.headers.get("Last-Event-ID")
+    subscription = services().live.subscribe(last)
+    if last is None or subscription.gap:
+        fleet = [_public(status) for status in fleet_status()]
+        subscription.begin_with(
+            {"vessels": fleet, "now": services().now().isoformat()}, event="fleet"
+        )
+    lifetime = current_app.config["LIVE_SECONDS"]
+    return EventStream(subscription, lifetime=lifetime, retry=500)
 
 
 @fleet_web.get("/fleet/vessels/<imo:imo>")
@@ -143,14 +163,5 @@ def add_vessel() -> ResponseReturnValue:
 
 
 def _public(status: VesselStatus) -> dict[str, Any]:
-    """A vessel as the map's script knows it."""
-    latest = status.latest
-    return {
-        "name": status.name,
-        "imo": status.imo,
-        "url": url_for("fleet_web.vessel_page", imo=status.imo),
-        "lat": latest and latest.lat,
-        "lon": latest and latest.lon,
-        "course": latest and latest.course,
-        "recorded_at": latest and latest.recorded_at.isoformat(),
-    }
+    """A vessel with the address of its page."""
+    return facts_of(status) | {"url": url_for("fleet_web.vessel_page", imo=status.imo)}

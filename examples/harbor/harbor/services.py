@@ -1,16 +1,19 @@
-"""What an application holds besides its database: cache, limiter and clock."""
+"""What an application holds besides its database: cache, limiter, live feed and clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from carboy import current_app
 
 from .cache import Cache
 from .limits import Limiter
+
+if TYPE_CHECKING:
+    from .live import LiveFeed
 
 
 def utc_now() -> datetime:
@@ -23,6 +26,7 @@ class Services:
 
     cache: Cache
     limiter: Limiter
+    live: LiveFeed
     now: Callable[[], datetime] = utc_now
 
 

@@ -47,6 +47,7 @@ def make_app(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Carboy]]:
 
     yield make
     for app in made:
+        app.extensions["harbor.services"].live.close()
         app.extensions["harbor.database"].engine.dispose()
 
 

@@ -184,4 +184,7 @@ def foreign_requests(browser: Any, address: str) -> list[str]:
         if event["method"] == "Network.requestWillBeSent"
     ]
     assert any(url.endswith("/leaflet.js") for url in urls)
+    # The ships were moved by events: nobody had to ask for positions.
+    assert any(url.endswith("/fleet/positions.events") for url in urls)
+    assert not any(url.endswith("/fleet/positions.json") for url in urls)
     return [url for url in urls if not url.startswith((address, "data:", "chrome:", "about:"))]

@@ -216,17 +216,21 @@ export function arrangeNames(map, ships) {
   }
 }
 
-/** Asks for positions every second while the page is visible. */
+/**
+ * The fleet as it moves, by server-sent events while the page is visible.  The browser connects
+ * again by itself; where the server refuses, positions are asked for until it does not.
+ */
 export class Feed {
   constructor(onVessels) {
-    this.url = document.querySelector("script[data-positions]").dataset.positions;
+    Object.assign(this, document.querySelector("script[data-positions]").dataset);
     this.onVessels = onVessels;
+    this.vessels = new Map();
     this.light = document.getElementById("feed");
     this.text = document.getElementById("feed-text");
     this.clockError = 0;
     this.failures = 0;
-    document.addEventListener("visibilitychange", () => !document.hidden && this.ask());
-    this.ask();
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
+    this.open();
   }
 
   /** The server's time, in milliseconds: the visitor's clock may be wrong. */
@@ -234,12 +238,50 @@ export class Feed {
     return Date.now() + this.clockError;
   }
 
-  async ask() {
+  open() {
+    this.close();
+    this.source = new EventSource(this.events);
+    this.source.onopen = () => {
+      clearTimeout(this.worry);
+      this.failures = 0;
+      this.say("on", "Live");
+    };
+    this.source.onerror = () => {
+      clearTimeout(this.worry);
+      this.worry = setTimeout(() => this.say("off", "Connection lost, trying again"), 2000);
+      if (this.source.readyState === EventSource.CLOSED) this.ask();
+    };
+    this.source.addEventListener("fleet", (event) => this.takeAll(JSON.parse(event.data)));
+    this.source.addEventListener("vessel", (event) => this.take(JSON.parse(event.data)));
+  }
+
+  close() {
     clearTimeout(this.timer);
-    if (this.asking) return;
-    this.asking = true;
+    this.source?.close();
+  }
+
+  takeAll({ vessels, now }) {
+    const moment = Date.parse(now);
+    if (Math.abs(moment - this.now()) > 2000) this.clockError = moment - Date.now();
+    this.vessels = new Map(vessels.map((vessel) => [vessel.imo, vessel]));
+    this.onVessels([...this.vessels.values()]);
+  }
+
+  take(vessel) {
+    const known = this.vessels.get(vessel.imo);
+    if (!known) {
+      this.open(); // it joined the fleet: the stream begins with all of it
+      return;
+    }
+    if (known.recorded_at && Date.parse(vessel.recorded_at) < Date.parse(known.recorded_at)) return;
+    this.vessels.set(vessel.imo, { ...known, ...vessel });
+    this.onVessels([...this.vessels.values()]);
+  }
+
+  /** Asks once, and then for events again. */
+  async ask() {
     try {
-      const answer = await fetch(this.url, {
+      const answer = await fetch(this.positions, {
         headers: { Accept: "application/json" },
         signal: AbortSignal.timeout(5000),
       });
@@ -249,18 +291,12 @@ export class Feed {
       }
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const { vessels } = await answer.json();
-      const date = Date.parse(answer.headers.get("Date"));
-      if (Math.abs(date - this.now()) > 2000) this.clockError = date - Date.now();
-      this.failures = 0;
-      this.say("on", "Live");
-      this.onVessels(vessels);
+      this.takeAll({ vessels, now: answer.headers.get("Date") });
     } catch {
-      this.failures += 1;
-      this.say("off", "Connection lost, trying again");
-    } finally {
-      this.asking = false;
+      // The light goes off by itself.
     }
-    if (!document.hidden) this.timer = setTimeout(() => this.ask(), Math.min(1000 * 2 ** this.failures, 10000));
+    this.failures += 1;
+    if (!document.hidden) this.timer = setTimeout(() => this.open(), Math.min(1000 * 2 ** this.failures, 10000));
   }
 
   say(state, text) {
