@@ -91,7 +91,7 @@ class WebSocketTransport(t.Protocol):
     """
 
     #: What the protocol cannot carry: ``"headers"``, ``"subprotocol"``, ``"close code"``.
-    lacks: t.ClassVar[frozenset[str]]
+    lacks: frozenset[str]
 
     async def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
         """Answer the handshake with 101."""

@@ -289,7 +289,7 @@ class WebSocket:
         if lost:
             self.app.logger.warning(
                 "The handshake of the WebSocket %s was sent without %s, which the server's"
-                " interface cannot carry. Use its ASGI interface.",
+                " interface does not carry (uvicorn and Hypercorn do).",
                 self.request.path,
                 " and ".join(lost),
             )
@@ -548,11 +548,17 @@ class WebSocket:
         self._timers[name] = self._loop.call_later(seconds, function)
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
+        await self._stop_receiving()  # Granian closes nothing while somebody receives
         try:
             async with asyncio.timeout(_CLOSING):
                 await self._transport.close(code, reason)
         except (TimeoutError, WebSocketDisconnect):
             pass
+
+    async def _stop_receiving(self) -> None:
+        if self._pump is not None and self._pump is not asyncio.current_task():
+            self._pump.cancel()
+            await asyncio.wait([self._pump], timeout=_CLOSING)
 
     # -- the view, called by the pipeline -----------------------------------------------------
 
@@ -630,9 +636,7 @@ class WebSocket:
             await self._close(*self._final)
         if self._closing is not None:
             await self._closing
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.wait([self._pump], timeout=_CLOSING)
+        await self._stop_receiving()
         self._inbox.clear()
         self._arrived.set()
         self._ctx = None

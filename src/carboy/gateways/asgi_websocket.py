@@ -14,8 +14,6 @@ _DENIAL = "websocket.http.response"
 class AsgiTransport:
     """Speaks the ``websocket`` messages of ASGI 3."""
 
-    lacks: t.ClassVar[frozenset[str]] = frozenset()
-
     def __init__(
         self,
         scope: Message,
@@ -26,6 +24,9 @@ class AsgiTransport:
         self._receive = receive
         self._send = send
         self._connected = False
+        # Granian passes over the headers, and says so nowhere.
+        server = type(getattr(send, "__self__", None)).__module__
+        self.lacks = frozenset({"headers"} if server.startswith("granian") else ())
 
     async def _tell(self, message: Message) -> None:
         try:

@@ -17,9 +17,8 @@ class RsgiTransport:
     It can say neither headers nor a subprotocol in its answer, and no code when it closes.
     """
 
-    lacks: t.ClassVar[frozenset[str]] = frozenset({"headers", "subprotocol", "close code"})
-
     def __init__(self, protocol: t.Any) -> None:
+        self.lacks = frozenset({"headers", "subprotocol", "close code"})
         self._protocol = protocol
         self._transport: t.Any = None
         self._sending = asyncio.Lock()  # the protocol refuses a message while it sends another
@@ -47,16 +46,19 @@ class RsgiTransport:
 
     async def send(self, message: str | bytes) -> None:
         """Send a message."""
-        transport = self._transport
         try:
             async with self._sending:
+                if self._transport is None:  # closed while this message waited
+                    raise WebSocketDisconnect(1006)
                 if isinstance(message, str):
-                    await transport.send_str(message)
+                    await self._transport.send_str(message)
                 else:
-                    await transport.send_bytes(message)
+                    await self._transport.send_bytes(message)
         except RuntimeError:
             raise WebSocketDisconnect(1006) from None
 
     async def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake, in which the protocol can say no code."""
         self._protocol.close()
+        # Granian sends the frame when nobody has these any more.
+        self._transport = self._protocol = None
