@@ -45,6 +45,9 @@ _REASONS = {
     408: b"The body of the request did not come in time.\n",
 }
 _NO_HOST = b"A request of HTTP/1.1 must have a Host header.\n"
+#: RFC 9112 section 6.1: who does not know a coding cannot tell where the body ends.
+_CODINGS = b"The only transfer coding taken here is chunked, once.\n"
+_TARGET = b"The target of a request is a path that begins with a slash.\n"
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,8 @@ class Guard:
         scope = exchange.scope
         begun = time.perf_counter()
         try:
-            if scope["http_version"] == "1.1" and not _has_host(scope["headers"]):
-                # RFC 9112 section 3.2.
-                await exchange.refuse(400, _NO_HOST)
+            if fault := _fault_of(scope):
+                await exchange.refuse(400, fault)
             elif self._health is not None and scope["path"] == self._health:
                 await self._answer_health(exchange)
             else:
@@ -206,8 +208,22 @@ def _whole(application: t.Any, environ: t.Any) -> tuple[Reply, bytes]:
             close()
 
 
-def _has_host(headers: t.Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"host" for name, _ in headers)
+def _fault_of(scope: Message) -> bytes:
+    """What is wrong with the head of a request that Granian lets through, or ``b""``."""
+    hosts = 0
+    codings = []
+    for name, value in scope["headers"]:
+        if name == b"host" and value:
+            hosts += 1
+        elif name == b"transfer-encoding":
+            codings.append(value.lower())
+    if not hosts and scope["http_version"] == "1.1":
+        return _NO_HOST  # RFC 9112 section 3.2; Granian has put an empty one
+    if codings and codings != [b"chunked"]:
+        return _CODINGS
+    if scope["path"][:1] != "/" and scope["path"] != "*":
+        return _TARGET
+    return b""
 
 
 class _Exchange:
