@@ -69,7 +69,7 @@ class BodyStream(io.RawIOBase):
             if environ.get("CONTENT_LENGTH") and "wsgi.input_terminated" not in environ:
                 raise BadRequest(TWO_LENGTHS if is_chunked(environ) else BAD_LENGTH)
             if "wsgi.input_terminated" not in environ:
-                return io.BytesIO()
+                return t.cast("t.IO[bytes]", cls(io.BytesIO(), 0, limit))
         elif limit is not None and length > limit:
             raise RequestEntityTooLarge()
         return t.cast("t.IO[bytes]", cls(environ["wsgi.input"], length, limit))
@@ -89,28 +89,35 @@ class BodyStream(io.RawIOBase):
 
     def _pull(self, size: int, read: t.Callable[[int], bytes]) -> bytes:
         """Read at most ``size`` bytes (-1: a block) from the server and account for them."""
-        if self._ended:
+        size = self._wanted(size)
+        if not size:
             return b""
-        length = self._length
-        if length is not None:
-            rest = length - self._position
-            if rest == 0:
-                return b""
-            size = rest if size < 0 else min(size, rest)
-        elif self._limit is not None:
-            # One byte more than allowed tells a full body from one that is too long.
-            room = self._limit - self._position + 1
-            size = min(size, room) if size >= 0 else min(_READ_SIZE, room)
-        elif size < 0:
-            size = _READ_SIZE
         try:
             data = read(size)
         except (OSError, ValueError) as error:
             self._ended = True
             raise ClientDisconnected() from error
-        if not data and size:
+        return self._counted(data)
+
+    def _wanted(self, size: int) -> int:
+        """How many bytes to ask the server for, where ``size`` (-1: a block) were asked for."""
+        if self._ended:
+            return 0
+        length = self._length
+        if length is not None:
+            rest = length - self._position
+            return rest if size < 0 else min(size, rest)
+        if self._limit is not None:
+            # One byte more than allowed tells a full body from one that is too long.
+            room = self._limit - self._position + 1
+            return min(size, room) if size >= 0 else min(_READ_SIZE, room)
+        return _READ_SIZE if size < 0 else size
+
+    def _counted(self, data: bytes) -> bytes:
+        """Account for what the server gave when it was asked for at least one byte."""
+        if not data:
             self._ended = True
-            if length is not None:
+            if self._length is not None:
                 raise ClientDisconnected()
             return b""
         self._position += len(data)
@@ -118,6 +125,33 @@ class BodyStream(io.RawIOBase):
             self._ended = True
             raise RequestEntityTooLarge()
         return data
+
+    def __aiter__(self) -> t.Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next part of the body as the server has it, 64 kB at most.
+
+        The server goes on receiving when it is asked for. Where its stream can only be waited
+        for, as under WSGI, a thread does so.
+        """
+        size = min(self._wanted(-1), _READ_SIZE)
+        if not size:
+            raise StopAsyncIteration
+        receive = getattr(self._raw, "receive", None)
+        try:
+            if receive is not None:
+                data = await receive(size)
+            else:
+                import asyncio
+
+                data = await asyncio.to_thread(self._raw.read, size)
+        except (OSError, ValueError) as error:
+            self._ended = True
+            raise ClientDisconnected() from error
+        if not self._counted(data):
+            raise StopAsyncIteration
+        return t.cast(bytes, data)
 
     def readinto(self, buffer: t.Any, /) -> int:
         """Fill ``buffer`` as far as one read of the server's stream goes."""

@@ -298,6 +298,19 @@ class LoopBridge:
         return function if is_async(function) else partial(_stepped, function)
 
 
+class InlineBridge(LoopBridge):
+    """The bridge of a route that is marked ``inline``: nothing leaves the loop, sync steps neither.
+
+    They are trusted not to block.
+    """
+
+    wrap: None = None  # type: ignore[assignment]
+
+    async def call(self, function: t.Callable[..., T], *args: t.Any) -> T:
+        """Call a sync function."""
+        return function(*args)
+
+
 async def surely(coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
     """Await ``coroutine`` to its end, and only then be cancelled, if that was asked meanwhile."""
     import asyncio
@@ -320,6 +333,7 @@ async def _stepped(function: t.Callable[..., t.Any], *args: t.Any, **kwargs: t.A
 
 WSGI_BRIDGE = WsgiBridge()
 LOOP_BRIDGE = LoopBridge()
+INLINE_BRIDGE = InlineBridge()
 
 
 def async_to_sync(func: t.Callable[..., t.Awaitable[T]]) -> t.Callable[..., T]:

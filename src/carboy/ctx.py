@@ -228,12 +228,14 @@ class RequestContext(AppContext):
     def __init__(
         self,
         app: Carboy,
-        environ: WSGIEnvironment,
+        environ: WSGIEnvironment | None = None,
         request: Request | None = None,
         session: SessionMixin | None = None,
+        *,
+        head: RequestHead | None = None,
     ) -> None:
         self.app = app
-        self.head = RequestHead(environ)
+        self.head = RequestHead(t.cast("WSGIEnvironment", environ)) if head is None else head
         if request is not None:
             self.request = self._made = request
         if session is not None:
@@ -255,7 +257,7 @@ class RequestContext(AppContext):
         def request(self) -> Request:
             """The request object, of the application's ``request_class``."""
             app = self.app
-            request = self._made = app.request_class(self.head.environ)
+            request = self._made = app.request_class.of(self.head)
             request.json_module = app.json
             if self._rule is not None:
                 request.url_rule = self._rule
@@ -360,6 +362,23 @@ class RequestContext(AppContext):
         if getattr(rule, "websocket_options", None) is not None:
             raise UpgradeRequired(NO_WEBSOCKETS_HERE)
 
+    def _match_soon(self) -> bool:
+        """Match before the request begins, for a door that asks which road it takes.
+
+        False where the compiled router leaves it open: :meth:`_match` does the rest.
+        """
+        app = self.app
+        head = self.head
+        if head.host not in well_formed or app.config["TRUSTED_HOSTS"] is not None:
+            return False
+        path = head.path
+        found = app._router.match(head.method, path, app.url_map.default_subdomain)
+        if found is None or not (path.isascii() or _digits_are_ascii(found, path)):
+            return False
+        self._rule, self._view_args = found
+        self._plan = app._plans.get(app, found[0].endpoint)
+        return True
+
     def _match(self) -> None:
         """Match by the compiled router, or by Werkzeug where that one leaves it open."""
         app = self.app
@@ -448,8 +467,9 @@ class RequestContext(AppContext):
     def _close_request(self) -> None:
         request = self._made
         if request is not None:
-            # The environ must not keep the request alive until the garbage collector comes.
-            self.head.environ["werkzeug.request"] = None
+            if (environ := self.head.made) is not None:
+                # It must not keep the request alive until the garbage collector comes.
+                environ["werkzeug.request"] = None
             if request.routing_exception is not None:
                 # Its traceback knows the frames that know this context.
                 request.routing_exception.__traceback__ = None

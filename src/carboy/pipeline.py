@@ -60,7 +60,6 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
     """
     app = ctx.app
     head = ctx.head
-    environ = head.environ
     over = ctx.over
     error: BaseException | None = None
     token = _cv.set(ctx) if (outer := _cv.get(None)) is None else ctx._enter(outer)
@@ -73,9 +72,10 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
                 await bridge.call(ctx._prepare)
             elif over or app.request_class is not Request:
                 ctx._prepare()
-            ctx._match()
+            if ctx._plan is None:  # unless the door had to know before
+                ctx._match()
             if "full_dispatch_request" in over:
-                reply = reply_of(app.full_dispatch_request(), environ)
+                reply = reply_of(app.full_dispatch_request(), head)
             else:
                 rv = answer(ctx, bridge, over)
                 if type(rv) is CoroutineType:
@@ -89,10 +89,10 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
                     or ctx._wants_response
                     or request_finished.receivers
                     or ctx._opened is not None
-                    or ("HTTP_COOKIE" in environ and app._session_waits_in(environ))
+                    or (head.cookie is not None and app._session_waits_in(head))
                     or (found := direct(app, rv, head)) is None
                 ):
-                    reply = reply_of(await finalize(ctx, rv, bridge, over), environ)
+                    reply = reply_of(await finalize(ctx, rv, bridge, over), head)
                 else:
                     reply = found
         except Exception as exc:
@@ -102,13 +102,14 @@ async def handle(ctx: RequestContext, bridge: Bridge) -> Reply:
             error = exc
             raise
         if (finish := app._finish_reply) is not None:
-            finish(reply, environ)
+            finish(reply, head)
         if ctx._start is not None:
             ctx._start(reply.status, reply.headers)
         return reply
     finally:
         try:
-            if "werkzeug.debug.preserve_context" in environ:
+            environ = head.made
+            if environ is not None and "werkzeug.debug.preserve_context" in environ:
                 environ["werkzeug.debug.preserve_context"](ctx)
             if error is not None or over or not _ends_quietly(ctx, app):
                 await _leave(ctx, error, bridge)
@@ -140,7 +141,8 @@ def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
             or request._form_is_loaded
         ):
             return False
-        ctx.head.environ["werkzeug.request"] = None
+        if (environ := ctx.head.made) is not None:
+            environ["werkzeug.request"] = None
     ctx._left = True
     return True
 
@@ -374,7 +376,7 @@ async def process(
                 response = await bridge.finish(response)
             if response is None:
                 raise TypeError(NO_RESPONSE.format(getattr(function, "__name__", function)))
-    if ctx._opened is not None or app._session_waits_in(ctx.head.environ):
+    if ctx._opened is not None or app._session_waits_in(ctx.head):
         interface = app.session_interface
         session = ctx._session
         if not interface.is_null_session(session):
@@ -387,16 +389,15 @@ async def process(
 
 async def _failed(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Reply:
     app = ctx.app
-    environ = ctx.head.environ
     if "handle_exception" in over:
         response = app.handle_exception(exc)
     else:
         response = await fail(ctx, exc, bridge, over)
     try:
-        return reply_of(response, environ)
+        return reply_of(response, ctx.head)
     except Exception as second:
         app.log_exception((type(second), second, second.__traceback__))
-        return reply_of(_last_resort(environ), environ)
+        return reply_of(_last_resort(ctx.head.environ), ctx.head)
 
 
 def _last_resort(environ: WSGIEnvironment) -> Response:

@@ -7,6 +7,14 @@ door whose protocol has a ``start_response`` hands it over as the context's ``_s
 while the context is alive. The door decides nothing else: Content-Length, HEAD, 204 and 304 are
 settled before it sees the reply, and it must call ``close`` on a body that has it, also when the
 client has gone.
+
+**The environ may be lazy.** On the plain path (match, view, ``request``'s method, query, cookies and
+JSON, direct reply, quiet end) the core reads a request's facts through the head only: its attributes
+and :meth:`RequestHead.get`. A door that has no environ subclasses :class:`RequestHead`: it fills
+``method``, ``path``, ``host`` and ``cookie``, gives a ``get`` that finds single keys, and an
+``environ`` that makes the whole one when an extension, an odd route or an error first asks for it.
+From then on ``made`` is that environ and ``get`` must read it, since hooks change it. The context is
+``RequestContext(app, head=head)``, and its request ``Request.of(head)``.
 """
 
 from __future__ import annotations
@@ -33,20 +41,38 @@ class RequestHead:
     """The facts that every request is routed by, and the environ for all the others.
 
     ``path`` is decoded, without the root path the application is mounted at, and starts with
-    ``/`` unless the server sent something else. ``host`` is the Host header as sent, or None.
+    ``/`` unless the server sent something else. ``host`` is the Host header as sent, or None, and
+    ``cookie`` the Cookie header. Where the server speaks another protocol than WSGI, ``environ``
+    is made when first asked for; ``made`` is None until then. ``get(key, default=None)`` gives what
+    the environ has under one of its keys, as a dict's ``get`` does.
     """
 
-    __slots__ = ("environ", "host", "method", "path")
+    __slots__ = ("cookie", "environ", "get", "host", "made", "method", "path")
+
+    method: str
+    path: str
+    host: str | None
+    cookie: str | None
+    get: t.Callable[..., t.Any]
+    made: WSGIEnvironment | None
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        path = environ.get("PATH_INFO") or "/"
+        self.get = get = environ.get
+        path = get("PATH_INFO") or "/"
         if not path.isascii():
             # PEP 3333 hands bytes over as latin-1 text.
             path = path.encode("latin1", "replace").decode(errors="replace")
-        self.method: str = environ.get("REQUEST_METHOD", "GET")
-        self.path: str = path
-        self.host: str | None = environ.get("HTTP_HOST")
-        self.environ = environ
+        self.method = get("REQUEST_METHOD", "GET")
+        self.path = path
+        self.host = get("HTTP_HOST")
+        self.cookie = get("HTTP_COOKIE")
+        self.environ = self.made = environ
+
+    @property
+    def scheme(self) -> str:
+        """``"http"`` or ``"https"``."""
+        scheme: str = self.environ["wsgi.url_scheme"]
+        return scheme
 
 
 class Reply:

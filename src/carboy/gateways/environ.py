@@ -10,6 +10,8 @@ import sys
 import typing as t
 from functools import lru_cache
 
+from carboy.transport import RequestHead
+
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -80,6 +82,46 @@ def environ_of(facts: Facts, body: t.Any) -> WSGIEnvironment:
         else:
             environ[key] = value
     return environ
+
+
+class LazyHead(RequestHead):
+    """A head that was read off a server's own description of the request.
+
+    ``make`` makes the environ, for whoever asks.
+    """
+
+    __slots__ = ("_make", "scheme")
+
+    def __init__(
+        self,
+        method: str,
+        scheme: str,
+        path: str,
+        host: str,
+        cookie: str | None,
+        make: t.Callable[[], WSGIEnvironment],
+    ) -> None:
+        self.method = method
+        self.scheme = scheme  # type: ignore[misc]
+        self.path = path
+        self.host = host
+        self.cookie = cookie
+        self.made = None
+        self._make = make
+
+    if not t.TYPE_CHECKING:
+
+        @property
+        def environ(self) -> WSGIEnvironment:
+            """The environ of the request."""
+            made = self.made
+            if made is None:
+                made = self.made = self._make()
+            return made
+
+        def get(self, key: str, default: t.Any = None) -> t.Any:
+            """What the environ has under ``key``."""
+            return self.environ.get(key, default)
 
 
 def as_latin1(text: str) -> str:

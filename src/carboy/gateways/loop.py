@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc as cabc
+import time
 import typing as t
 from contextvars import copy_context
 
-from carboy.bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, be_at_home, drive, surely
+from carboy.bridges import (
+    INLINE_BRIDGE,
+    LOOP_BRIDGE,
+    WORKERS,
+    WSGI_BRIDGE,
+    be_at_home,
+    drive,
+    in_thread,
+    surely,
+)
 from carboy.ctx import RequestContext
-from carboy.pipeline import handle
+from carboy.pipeline import handle, plan_of
 from carboy.plan import is_wrapped
 from carboy.responding import run_wsgi
-from carboy.transport import RequestHead
+
+from .spool import ClientGone as ClientGone
 
 if t.TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from _typeshed.wsgi import WSGIEnvironment
-
     from carboy.app import Carboy
-    from carboy.transport import Reply
+    from carboy.transport import Bridge, Reply, RequestHead
+
+    from .spool import Spool
 
 T = t.TypeVar("T")
 
@@ -42,38 +53,72 @@ _MIXED = frozenset({"mixed"})
 _SMALL_FILE = 64 * 1024
 
 
-class ClientGone(Exception):
-    """The client has gone: there is nobody to answer."""
+#: Seconds that a step may hold up the event loop before it is told, in debug mode.
+TOO_LONG = 0.1
+HOLDS_UP = (
+    "The view %s (endpoint %r) held up the event loop for %.2f seconds, and with it each other"
+    " request. Await what it waits for, or take the work to a thread: `await"
+    " asyncio.to_thread(function)`; a view without `async` that is not marked `inline` has one."
+)
 
 
-async def answer(app: Carboy, environ: WSGIEnvironment, gone: Gone) -> Reply:
-    """Handle one request. Raises ClientGone, or what the application wants to see raised."""
+async def answer(
+    app: Carboy, head: RequestHead, body: Spool | None, gone: Gone, length: str | None = None
+) -> Reply:
+    """Handle one request. Raises ClientGone, or what the application wants to see raised.
+
+    ``length`` is the Content-Length of the body, if it has one.
+    """
     be_at_home()
     if app._serving.waiting:
         await app._serving.start(app)
-    if is_wrapped(app):
-        # Middleware was put around app.wsgi_app, and it sees each request.
-        return await _whole(lambda: run_wsgi(app.wsgi_app, environ))
     over = app._plans.overrides(app)
-    colour = "sync" if over else _colour(app, environ)
-    if colour == "sync":
-        return await _whole(lambda: _reply(app, environ, over))
-    ctx = RequestContext(app, environ)
-    ctx.over = _MIXED if colour == "mixed" else _PLAIN
-    return await unless(gone, handle(ctx, LOOP_BRIDGE))
+    if over or is_wrapped(app):
+        # Middleware and replaced lifecycle methods are sync code that expects a thread.
+        if body is not None:
+            await body.fill(length)
+        if is_wrapped(app):
+            return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
+        return await _whole(lambda: _reply(app.request_context(head.environ), over))
+    ctx = RequestContext(app, head=head)
+    ctx.over = _PLAIN
+    if not ctx._match_soon():
+        await _match(ctx)
+    plan = ctx._plan or plan_of(ctx)
+    rule = ctx._rule
+    if body is not None:
+        if rule is not None and getattr(rule, "stream_body", False):
+            body.rewind()
+        else:
+            await body.fill(length)
+    colour = plan.colour(app)
+    bridge: Bridge = LOOP_BRIDGE
+    if colour != "async":
+        if rule is not None and getattr(rule, "inline", False):
+            bridge = INLINE_BRIDGE
+        elif colour == "sync":
+            return await _whole(lambda: _reply(ctx, _PLAIN))
+        else:
+            ctx.over = _MIXED
+    steps: t.Any = handle(ctx, bridge)
+    return await unless(gone, _Watched(ctx, steps) if app.debug else steps)
 
 
-def _colour(app: Carboy, environ: WSGIEnvironment) -> str:
-    """The colour of the endpoint; sync while only Werkzeug knows which endpoint that is."""
-    head = RequestHead(environ)
-    found = app._router.match(head.method, head.path, app.url_map.default_subdomain)
-    if found is None:
-        return "sync"
-    return app._plans.get(app, found[0].endpoint).colour(app)
+async def _match(ctx: RequestContext) -> None:
+    """Match what only Werkzeug can: on the loop, unless converters of the application take part."""
+    url_map = ctx.app.url_map
+
+    def match() -> None:
+        with ctx.active():
+            ctx._match()
+
+    if url_map.converters == url_map.default_converters:
+        match()
+    else:
+        await in_thread(match)
 
 
-def _reply(app: Carboy, environ: WSGIEnvironment, over: frozenset[str]) -> Reply:
-    ctx = app.request_context(environ) if over else RequestContext(app, environ)
+def _reply(ctx: RequestContext, over: frozenset[str]) -> Reply:
     ctx.over = over
     reply = drive(handle(ctx, WSGI_BRIDGE))
     read_whole = getattr(reply.body, "read_whole", None)
@@ -99,10 +144,45 @@ def _discard(future: Future[Reply]) -> None:
             close()
 
 
+class _Watched:
+    """The coroutine of a request that tells, once an endpoint, what holds up the event loop."""
+
+    def __init__(self, ctx: RequestContext, coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> None:
+        self._ctx = ctx
+        self._coroutine = coroutine
+        self.close = coroutine.close
+
+    def send(self, value: t.Any) -> t.Any:
+        return self._step(self._coroutine.send, value)
+
+    def throw(self, error: BaseException) -> t.Any:
+        return self._step(self._coroutine.throw, error)
+
+    def _step(self, resume: t.Callable[..., t.Any], value: t.Any) -> t.Any:
+        begun = time.perf_counter()
+        try:
+            return resume(value)
+        finally:
+            held_up = time.perf_counter() - begun
+            if held_up > TOO_LONG:
+                self._tell(held_up)
+
+    def _tell(self, seconds: float) -> None:
+        app = self._ctx.app
+        endpoint = None if self._ctx._rule is None else self._ctx._rule.endpoint
+        told: set[t.Any] = app.extensions.setdefault("carboy.loop_warnings", set())
+        if endpoint in told:
+            return
+        told.add(endpoint)
+        view = app.view_functions.get(endpoint) if endpoint is not None else None
+        name = f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', '?')}"
+        app.logger.warning(HOLDS_UP, name, endpoint, seconds)
+
+
 # -- until the client goes -----------------------------------------------------------------------
 
 
-async def unless(gone: Gone, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
+async def unless(gone: Gone, coroutine: t.Coroutine[t.Any, t.Any, T] | _Watched) -> T:
     """The result of ``coroutine``, which is cancelled when the client goes: ClientGone."""
     # PERF: most requests are answered without waiting for anything, and need no watcher; a task
     # costs 20 µs. Bench case "async view".
@@ -137,7 +217,7 @@ async def unless(gone: Gone, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
 class _Rest(t.Generic[T]):
     """What is left of a coroutine that was begun by hand and had to wait for ``first``."""
 
-    def __init__(self, coroutine: t.Coroutine[t.Any, t.Any, T], first: t.Any) -> None:
+    def __init__(self, coroutine: t.Any, first: t.Any) -> None:
         self._coroutine = coroutine
         self._first = first
 

@@ -1,9 +1,12 @@
-"""Request bodies behind an async door: received before the request is handled."""
+"""Request bodies behind an async door: received before the request is handled, or as it is read."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import typing as t
+
+from carboy.bridges import wait
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -11,27 +14,87 @@ if t.TYPE_CHECKING:
 #: Bytes of a body that are kept in memory; a larger one goes to a temporary file.
 IN_MEMORY = 512 * 1024
 
+#: Receives the next bytes of a body, ``b""`` at its end. Raises ClientGone when it is cut.
+Fetch = t.Callable[[], t.Coroutine[t.Any, t.Any, bytes]]
+
+READ_ON_THE_LOOP = """\
+The request's body was read on the event loop by a function that would have to wait for it.
+
+Not all of it is here: its route has `stream_body=True`, or it is larger than MAX_CONTENT_LENGTH.
+In an async view read it with `async for chunk in request.stream`; or make the view an ordinary
+`def`, whose thread may wait.\
+"""
+
+
+class ClientGone(Exception):
+    """The client has gone: there is nobody to answer."""
+
 
 class Spool:
     """A request body: what was received before dispatch, and on demand what was not.
 
     More than ``limit`` bytes are not received beforehand: whoever reads the body finds out that
-    it is too large, or, having raised the limit, has the rest fetched as it reads.
+    it is too large, or, having raised the limit, has the rest fetched as it reads. Of a stream
+    nothing is received beforehand.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, fetch: Fetch | None = None) -> None:
         self._limit = limit
+        self._fetch = fetch
         self._file: t.Any = None
         self._chunks: list[bytes] = []
         self._size = 0
         self._failure: OSError | None = None
-        self._more: t.Callable[[], bytes] | None = None
+        #: Whether the client has gone before the body's end.
+        self.cut = False
+        #: Set when the rest of the body is of no interest: it was received, or is not wanted.
+        self.settled = asyncio.Event()
 
-    def has_room_for(self, length: str | None) -> bool:
+    def _has_room_for(self, length: str | None) -> bool:
         """Whether a body of this Content-Length is within the limit, as far as it tells."""
         if self._limit is None or length is None or not (length.isascii() and length.isdigit()):
             return True
         return len(length) < 20 and int(length) <= self._limit
+
+    async def fill(self, length: str | None) -> None:
+        """Receive the body, unless its length tells that it is too large. May raise ClientGone."""
+        room = self._has_room_for(length)
+        while room and self._fetch is not None:
+            chunk = await self._next()
+            room = not chunk or self.add(chunk)
+        self.settled.set()
+        self.rewind()
+
+    async def _next(self) -> bytes:
+        fetch = self._fetch
+        if fetch is None:
+            return b""
+        try:
+            chunk = await fetch()
+        except ClientGone:
+            self.cut = True
+            self._fetch = None
+            raise
+        if not chunk:
+            self._fetch = None
+            self.settled.set()
+        return chunk
+
+    async def receive(self, size: int) -> bytes:
+        """As :meth:`read`, on the event loop. Raises ConnectionResetError for a cut body."""
+        self._check()
+        data: bytes = self._file.read(size)
+        while not data and self._fetch is not None:
+            self._take(await self._told(self._next()))
+            data = self._file.read(size)
+        return data
+
+    async def _told(self, chunk: t.Coroutine[t.Any, t.Any, bytes]) -> bytes:
+        # The error that those who read a file know.
+        try:
+            return await chunk
+        except ClientGone:
+            raise ConnectionResetError("The client has gone.") from None
 
     def add(self, chunk: bytes) -> bool:
         """Keep a chunk; False when no more should be received now."""
@@ -55,14 +118,13 @@ class Spool:
             self._failure = error
             return None
 
-    def rewind(self, more: t.Callable[[], bytes] | None = None) -> Spool:
-        """Make it ready for reading. ``more`` gives the chunks that were not received yet."""
+    def rewind(self) -> Spool:
+        """Make it ready for reading."""
         if self._file is None:
             self._file = io.BytesIO(b"".join(self._chunks))
             self._chunks = []
         elif self._failure is None:
             self._guarded(self._file.seek, 0)
-        self._more = more
         return self
 
     def _check(self) -> None:
@@ -76,12 +138,12 @@ class Spool:
         """At most ``size`` bytes, ``b""`` at the end; all with -1."""
         self._check()
         data: bytes = self._file.read(size)
-        if self._more is None or (data and size >= 0):
+        if self._fetch is None or (data and size >= 0):
             return data
         if size >= 0:
-            return self.read(size) if self._fetch() else b""
+            return self.read(size) if self._wait() else b""
         parts = [data]
-        while self._fetch():
+        while self._wait():
             parts.append(self._file.read())
         return b"".join(parts)
 
@@ -89,23 +151,25 @@ class Spool:
         """One line, or at most ``size`` bytes of it."""
         self._check()
         line: bytes = self._file.readline(size)
-        while self._more is not None and not line.endswith(b"\n") and not 0 <= size <= len(line):
-            if not self._fetch():
+        while self._fetch is not None and not line.endswith(b"\n") and not 0 <= size <= len(line):
+            if not self._wait():
                 break
             line += self._file.readline(size if size < 0 else size - len(line))
         return line
 
-    def _fetch(self) -> bool:
-        """Get one more chunk from the server; False at the end."""
-        if self._more is None:
+    def _wait(self) -> bool:
+        """Get one more chunk from the server, in a thread; False at the end."""
+        if self._fetch is None:
             return False
-        chunk = self._more()
-        if not chunk:
-            self._more = None
-            return False
-        self._file.close()
-        self._file = io.BytesIO(chunk)
-        return True
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(READ_ON_THE_LOOP)
+        return self._take(wait(self._told(self._next())))
+
+    def _take(self, chunk: bytes) -> bool:
+        if chunk:
+            self._file.close()
+            self._file = io.BytesIO(chunk)
+        return bool(chunk)
 
     def __iter__(self) -> cabc.Iterator[bytes]:
         return iter(self.readline, b"")
@@ -116,6 +180,6 @@ class Spool:
 
     def close(self) -> None:
         """Give up what is left."""
-        self._more = None
+        self._fetch = None
         if self._file is not None:
             self._file.close()

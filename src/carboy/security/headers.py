@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from carboy.app import Carboy
-    from carboy.transport import Reply
+    from carboy.transport import Reply, RequestHead
 
 CSP = "Content-Security-Policy"
 REPORT_ONLY = "Content-Security-Policy-Report-Only"
@@ -90,7 +90,7 @@ class SecurityHeaders:
             offer(app, "csp_nonce", csp_nonce)
 
 
-def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, WSGIEnvironment], None]:
+def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, RequestHead], None]:
     """What adds the headers to finished replies of one application, whoever made them."""
     read = config.get
     setting = read("SECURITY_HEADERS")
@@ -98,7 +98,7 @@ def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, WSGIEnvironment
     http, https = _pairs(compiled)
     is_fixed = not compiled.policies
 
-    def finish(reply: Reply, environ: WSGIEnvironment) -> None:
+    def finish(reply: Reply, head: RequestHead) -> None:
         nonlocal setting, compiled, http, https, is_fixed
         if read("SECURITY_HEADERS") is not setting:
             compiled = compile_headers(read("SECURITY_HEADERS"))
@@ -114,9 +114,9 @@ def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, WSGIEnvironment
             and headers[0][0] == "Content-Type"
             and headers[1][0] == "Content-Length"
         ):
-            reply.headers = headers + (https if environ["wsgi.url_scheme"] == "https" else http)
+            reply.headers = headers + (https if head.scheme == "https" else http)
         else:
-            _add_missing(compiled, reply, environ)
+            _add_missing(compiled, reply, head.environ)
 
     return finish
 

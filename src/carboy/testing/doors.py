@@ -266,6 +266,10 @@ class _Headers(dict[str, str]):
         super().__init__(pairs)
         self._pairs = pairs
 
+    def get_all(self, name: str) -> list[str]:
+        """The values of each header of a name."""
+        return [value for key, value in self._pairs if key == name]
+
     def items(self) -> Any:
         """The pairs."""
         return self._pairs
