@@ -12,6 +12,7 @@ import threading
 import typing as t
 import weakref
 from contextvars import copy_context
+from functools import partial
 from types import CoroutineType
 
 from .bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, current_portal, drive
@@ -22,6 +23,7 @@ from .pipeline import teardown_app
 from .plan import is_async
 
 if t.TYPE_CHECKING:
+    import asyncio
     from concurrent.futures import Future
 
     from .app import Carboy
@@ -58,6 +60,7 @@ class Serving:
         #: Whether the server is about to stop, and what wants to know when it is.
         self.closing = False
         self._to_close: set[t.Callable[[], None]] = set()
+        self._hears_signals = False
 
     def register(self, app: Carboy, functions: list[t.Any], function: t.Any) -> None:
         """Add a function to one of the lists."""
@@ -173,6 +176,28 @@ class Serving:
         self._to_close.add(end)
         if self.closing:
             end()
+        if not self._hears_signals and threading.current_thread() is threading.main_thread():
+            self._hear_signals()
+
+    def _hear_signals(self) -> None:
+        """Have the signals that stop the server on this thread's event loop close connections.
+
+        Uvicorn, for one, tells an application of its shutdown when all connections have ended.
+        """
+        import asyncio
+        import signal
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._hears_signals = True
+        close = weakref.WeakMethod(self.close_connections)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            # Where there is no server, a signal means what it always meant.
+            if callable(before) and type(before).__name__ in ("function", "method"):
+                signal.signal(number, partial(_close_first, loop, close, before))
 
     def forget_at_close(self, end: t.Callable[[], None]) -> None:
         """Take back :meth:`tell_at_close`: the connection has ended."""
@@ -227,6 +252,20 @@ class Serving:
             raise
         finally:
             _cv.reset(token)
+
+
+def _close_first(
+    loop: asyncio.AbstractEventLoop,
+    close: weakref.WeakMethod[t.Callable[[], None]],
+    before: t.Callable[[int, t.Any], t.Any],
+    number: int,
+    frame: t.Any,
+) -> None:
+    function = close()
+    if function is not None and not loop.is_closed():
+        # Not here: the thread may have stopped while it held one of the locks that this takes.
+        loop.call_soon_threadsafe(function)
+    before(number, frame)
 
 
 async def _calling(function: t.Callable[..., t.Any], args: t.Any, kwargs: t.Any) -> t.Any:
