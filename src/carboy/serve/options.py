@@ -15,6 +15,10 @@ DEFAULT_ACCESS_FORMAT = (
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
+class CannotServe(Exception):
+    """What was asked for cannot be served; the text says why, and what to do."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How to serve. Times are in seconds, sizes in the unit that is named."""

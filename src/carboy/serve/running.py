@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import socket
+import threading
 import time
 import typing as t
-from dataclasses import replace
 
 import click
 
+from .listening import listen
 from .looking import Findings, look_at
-from .options import Options
+from .options import CannotServe, Options
 from .worker import Loader
 
 if t.TYPE_CHECKING:
@@ -23,6 +23,8 @@ if t.TYPE_CHECKING:
 _LAST_WORDS = 5
 #: Deaths of one worker, within so many seconds, that end the server: it cannot work.
 _DEATHS, _WITHIN = 5, 30.0
+#: Seconds after which a stopping server refuses connections.
+_UNTIL_REFUSED = 0.2
 #: Bytes of a request's head, and of a connection's read buffer.
 _HEAD_SIZE = 128 * 1024
 
@@ -61,10 +63,6 @@ GAPS = {
 }
 
 
-class CannotServe(Exception):
-    """What was asked for cannot be served; the text says why, and what to do."""
-
-
 def run(info: ScriptInfo, options: Options, *, relaxed: bool = False) -> int:
     """Serve until a signal says to stop, and return the exit code.
 
@@ -81,15 +79,15 @@ def run(info: ScriptInfo, options: Options, *, relaxed: bool = False) -> int:
         raise CannotServe(WEAK_KEY.format(weakness=found.weakness))
     interface, reason = choose(options.interface)
     _refuse_contradictions(interface, options)
-    with _free_port(options) as options:
-        server = _server_class(granian)(**_settings(granian, interface, options))
-        server.look = lambda: look_at(info)
-        _announce(found, interface, reason, options, granian.__version__)
-        if found.weakness:
-            click.secho(f" * WARNING: {found.weakness}.", fg="red", err=True)
-        _raise_descriptor_limit()
-        loader = Loader(info, options, interface)
-        server.serve(target_loader=loader, wrap_loader=False)
+    listening, options = listen(options)
+    server = _server_class(granian)(**_settings(interface, options))
+    server.listening = listening
+    server.look = lambda: look_at(info)
+    _announce(found, interface, reason, options, granian.__version__)
+    if found.weakness:
+        click.secho(f" * WARNING: {found.weakness}.", fg="red", err=True)
+    _raise_descriptor_limit()
+    server.serve(target_loader=Loader(info, options, interface), wrap_loader=False)
     return 1 if server.forced else 0
 
 
@@ -123,28 +121,14 @@ def _refuse_contradictions(interface: str, options: Options) -> None:
         raise CannotServe("--key needs --cert, the file of the certificate.")
 
 
-@contextlib.contextmanager
-def _free_port(options: Options) -> t.Iterator[Options]:
-    """Instead of port 0 a free one, which stays reserved meanwhile."""
-    if options.port or options.uds is not None:
-        yield options
-        return
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.socket(family) as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "SO_REUSEPORT"):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind((options.host, 0))
-        yield replace(options, port=taken.getsockname()[1])
-
-
 def _announce(found: Findings, interface: str, reason: str, options: Options, version: str) -> None:
     kinds = [f"{found.sync} sync", f"{found.asynchronous} async"]
     if found.websockets:
         kinds.append(f"{found.websockets} WebSocket")
-    click.echo(f" * Serving '{found.name}' on {options.address} (Granian {version}, {os.getpid()})")
+    click.echo(f" * Serving '{found.name}' with Granian {version}")
     click.echo(f" * Interface {interface.upper()}: {reason}; routes: {', '.join(kinds)}")
-    click.echo(f" * {options.workers} workers, {options.threads} threads each for sync views")
+    click.echo(f" * Workers: {options.workers}, each with {options.threads} threads for sync views")
+    click.echo(f" * Running on {options.address}")
     if interface in GAPS:
         click.secho(f" * WARNING: {GAPS[interface]}", fg="red", err=True)
     if interface == "wsgi" and found.websockets:
@@ -164,7 +148,7 @@ def _raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _settings(granian: t.Any, interface: str, options: Options) -> dict[str, t.Any]:
+def _settings(interface: str, options: Options) -> dict[str, t.Any]:
     """The options in Granian's words."""
     from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
     from granian.http import HTTP1Settings
@@ -227,16 +211,37 @@ def log_config(wanted: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _server_class(granian: t.Any) -> t.Any:
-    """Granian's server with three differences, each of them where it would rather give up."""
+    """Granian's server, less eager to give up, and with one listening socket for all workers."""
+    from granian import _granian
+
+    holder: t.Any = _granian.SocketHolder
 
     class Server(granian.Granian):  # type: ignore[misc]
         forced = False
+        listening: socket.socket
         look: t.Callable[[], Findings]
 
         def __init__(self, **settings: t.Any) -> None:
             super().__init__(**settings)
             # A worker that dies twice within seconds is no reason to end all the others.
             self.respawned_wrks = _Respawns()
+
+        def _init_shared_socket(self) -> None:
+            self.listening.set_inheritable(True)
+            self._sso = self.listening
+            self._sfd = self.listening.fileno()
+            self._shd = holder(self._sfd, self.bind_uds is not None, self.backlog)
+
+        def _drop_shared_socket(self) -> None:
+            # Workers that finish their requests still hold it, and a client that comes now would
+            # wait for their end. They must have stopped to accept before.
+            timer = threading.Timer(_UNTIL_REFUSED, self._refuse)
+            timer.daemon = True
+            timer.start()
+
+        def _refuse(self) -> None:
+            with contextlib.suppress(OSError):
+                self.listening.shutdown(socket.SHUT_RDWR)
 
         def signal_handler_interrupt(self, *args: t.Any, **kwargs: t.Any) -> None:
             """The first signal stops gracefully, the second at once."""
