@@ -258,9 +258,10 @@ def _plainly_named(part: Field | File, disposition: str) -> Field | File:
     plain = {match[1].lower() for match in found if not match[2]}
     kept = "".join(m[0] for m in found if not m[2] or m[1].lower() not in plain)
     options = parse_options_header(f"form-data{kept}")[1]
+    name = options.get("name", part.name)  # where the header is broken, as it was read
     if isinstance(part, File):
-        return replace(part, name=options["name"], filename=options["filename"])
-    return replace(part, name=options["name"])
+        return replace(part, name=name, filename=options.get("filename", part.filename))
+    return replace(part, name=name)
 
 
 def _base(filename: str) -> str:

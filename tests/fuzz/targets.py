@@ -104,7 +104,8 @@ def doors_agree(data: bytes) -> str:
     one = DOORS["wsgi"](application(), written)
     other = DOORS["asgi"](application(), written)
     assert one.status == other.status, (one.status, other.status, written.__dict__)
-    if b"session=" not in str(one.headers).encode():  # whose signature holds the time
+    timed = b"session=" in str(one.headers).encode() or written.path == "/signed"
+    if not timed:  # a signature holds the time
         assert one.body == other.body, (one.body, other.body)
         names = sorted(name.lower() for name, _ in one.headers)
         assert names == sorted(name for name, _ in other.headers), (one.headers, other.headers)

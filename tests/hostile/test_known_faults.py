@@ -70,6 +70,8 @@ def test_the_extended_file_name_does_not_override_the_plain_one(form, raw):
     body = b"--b\r\n" + head + b"\r\n\r\nx\r\n--b--\r\n"
     assert b'"a.txt"' in post(raw, body).body
     assert b"b.php" not in post(raw, body).body
+    broken = b'--b\r\nContent-Disposition:ata;name*0*=orm-data; name=";\r\nname="f"; f\r\n\r\nx\r\n--b--\r\n'
+    assert post(raw, broken).code in (200, 400)
 
 
 def test_semicolons_separate_no_fields_and_cost_no_square(form, raw, within_cpu_seconds):
