@@ -5,45 +5,47 @@ from __future__ import annotations
 import sys as _sys
 import typing as t
 
-from . import importing as _importing  # first: it decides how Werkzeug is imported  # noqa: F401
-from . import json as json
-from .app import Carboy as Carboy
-from .app import Flask as Flask
-from .blueprints import Blueprint as Blueprint
-from .config import Config as Config
-from .ctx import after_this_request as after_this_request
-from .ctx import copy_current_request_context as copy_current_request_context
-from .ctx import has_app_context as has_app_context
-from .ctx import has_request_context as has_request_context
-from .ctx import has_websocket_context as has_websocket_context
-from .globals import current_app as current_app
-from .globals import g as g
-from .globals import request as request
-from .globals import session as session
-from .globals import websocket as websocket
-from .helpers import abort as abort
-from .helpers import flash as flash
-from .helpers import get_flashed_messages as get_flashed_messages
-from .helpers import get_template_attribute as get_template_attribute
-from .helpers import make_response as make_response
-from .helpers import redirect as redirect
-from .helpers import send_file as send_file
-from .helpers import send_from_directory as send_from_directory
-from .helpers import stream_with_context as stream_with_context
-from .helpers import url_for as url_for
-from .json import jsonify as jsonify
-from .signals import appcontext_popped as appcontext_popped
-from .signals import appcontext_pushed as appcontext_pushed
-from .signals import appcontext_tearing_down as appcontext_tearing_down
-from .signals import before_render_template as before_render_template
-from .signals import got_request_exception as got_request_exception
-from .signals import message_flashed as message_flashed
-from .signals import request_finished as request_finished
-from .signals import request_started as request_started
-from .signals import request_tearing_down as request_tearing_down
-from .signals import template_rendered as template_rendered
-from .wrappers import Request as Request
-from .wrappers import Response as Response
+from . import importing as _importing  # first: it decides how Werkzeug is imported
+
+with _importing.without_collections():
+    from . import json as json
+    from .app import Carboy as Carboy
+    from .app import Flask as Flask
+    from .blueprints import Blueprint as Blueprint
+    from .config import Config as Config
+    from .ctx import after_this_request as after_this_request
+    from .ctx import copy_current_request_context as copy_current_request_context
+    from .ctx import has_app_context as has_app_context
+    from .ctx import has_request_context as has_request_context
+    from .ctx import has_websocket_context as has_websocket_context
+    from .globals import current_app as current_app
+    from .globals import g as g
+    from .globals import request as request
+    from .globals import session as session
+    from .globals import websocket as websocket
+    from .helpers import abort as abort
+    from .helpers import flash as flash
+    from .helpers import get_flashed_messages as get_flashed_messages
+    from .helpers import get_template_attribute as get_template_attribute
+    from .helpers import make_response as make_response
+    from .helpers import redirect as redirect
+    from .helpers import send_file as send_file
+    from .helpers import send_from_directory as send_from_directory
+    from .helpers import stream_with_context as stream_with_context
+    from .helpers import url_for as url_for
+    from .json import jsonify as jsonify
+    from .signals import appcontext_popped as appcontext_popped
+    from .signals import appcontext_pushed as appcontext_pushed
+    from .signals import appcontext_tearing_down as appcontext_tearing_down
+    from .signals import before_render_template as before_render_template
+    from .signals import got_request_exception as got_request_exception
+    from .signals import message_flashed as message_flashed
+    from .signals import request_finished as request_finished
+    from .signals import request_started as request_started
+    from .signals import request_tearing_down as request_tearing_down
+    from .signals import template_rendered as template_rendered
+    from .wrappers import Request as Request
+    from .wrappers import Response as Response
 
 if t.TYPE_CHECKING:
     from .sse import EventChannel as EventChannel

@@ -19,7 +19,6 @@ from werkzeug.utils import redirect as make_redirect
 from werkzeug.wsgi import get_host
 
 from . import bridges, config, pipeline, responding
-from . import typing as ct
 from .bridges import LOOP_BRIDGE, WSGI_BRIDGE, drive
 from .config import Config, ConfigAttribute
 from .ctx import AppContext, RequestContext, _AppCtxGlobals
@@ -56,19 +55,21 @@ if t.TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
     from werkzeug.wrappers import Response as BaseResponse
 
+    from . import typing as ct
     from .blueprints import Blueprint
     from .scaffold import T_teardown
     from .testing import AsyncClient, FlaskClient, FlaskCliRunner
+    from .transport import RequestHead
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 T_shell_context_processor = t.TypeVar(
-    "T_shell_context_processor", bound=ct.ShellContextProcessorCallable
+    "T_shell_context_processor", bound="ct.ShellContextProcessorCallable"
 )
-T_template_filter = t.TypeVar("T_template_filter", bound=ct.TemplateFilterCallable)
-T_template_global = t.TypeVar("T_template_global", bound=ct.TemplateGlobalCallable)
-T_template_test = t.TypeVar("T_template_test", bound=ct.TemplateTestCallable)
+T_template_filter = t.TypeVar("T_template_filter", bound="ct.TemplateFilterCallable")
+T_template_global = t.TypeVar("T_template_global", bound="ct.TemplateGlobalCallable")
+T_template_test = t.TypeVar("T_template_test", bound="ct.TemplateTestCallable")
 
 #: Attributes whose assignment changes what was compiled.
 _COMPILED_FROM = frozenset(
@@ -309,9 +310,9 @@ class Carboy(StaticFiles, Scaffold):
             for name in ("get_cookie_name", "open_session", "save_session")
         )
 
-    def _session_waits_in(self, environ: WSGIEnvironment) -> bool:
+    def _session_waits_in(self, head: RequestHead) -> bool:
         """Whether a request brings a session cookie, which may have to be refreshed."""
-        cookies = environ.get("HTTP_COOKIE")
+        cookies = head.cookie
         return cookies is not None and (
             not self._session_is_lazy or self.config["SESSION_COOKIE_NAME"] in cookies
         )

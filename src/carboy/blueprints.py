@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import typing as t
 
-from . import typing as ct
 from .errors import setup_finished
 from .files import StaticFiles
 from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, named, setupmethod
 
 if t.TYPE_CHECKING:
+    from . import typing as ct
     from .app import Carboy
     from .scaffold import (
         T_after_request,
@@ -23,9 +23,9 @@ if t.TYPE_CHECKING:
     )
 
 DeferredSetupFunction = t.Callable[["BlueprintSetupState"], None]
-T_template_filter = t.TypeVar("T_template_filter", bound=ct.TemplateFilterCallable)
-T_template_global = t.TypeVar("T_template_global", bound=ct.TemplateGlobalCallable)
-T_template_test = t.TypeVar("T_template_test", bound=ct.TemplateTestCallable)
+T_template_filter = t.TypeVar("T_template_filter", bound="ct.TemplateFilterCallable")
+T_template_global = t.TypeVar("T_template_global", bound="ct.TemplateGlobalCallable")
+T_template_test = t.TypeVar("T_template_test", bound="ct.TemplateTestCallable")
 
 
 class BlueprintSetupState:

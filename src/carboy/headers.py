@@ -14,7 +14,9 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from werkzeug.datastructures import Headers as HeadersBase
-from werkzeug.http import HTTP_STATUS_CODES, dump_options_header, http_date
+from werkzeug.http import HTTP_STATUS_CODES, dump_options_header
+
+from .dates import http_date
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5

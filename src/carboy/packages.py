@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from pathlib import Path
 
 
 def _find_package_path(import_name: str) -> str:
@@ -31,11 +30,17 @@ def _find_package_path(import_name: str) -> str:
 def _namespace_folder(import_name: str, folders: list[str]) -> str:
     spec = importlib.util.find_spec(import_name)
     if spec is not None and spec.submodule_search_locations:
-        inner = Path(os.path.commonpath(list(spec.submodule_search_locations)))
+        inner = os.path.commonpath(list(spec.submodule_search_locations))
         for folder in folders:
-            if inner.is_relative_to(folder):
+            if _is_within(inner, folder):
                 return folder
     return folders[0]
+
+
+def _is_within(folder: str, outer: str) -> bool:
+    """Whether a folder is ``outer`` or below it, by their names."""
+    folder, outer = (os.path.normcase(os.path.normpath(path)) for path in (folder, outer))
+    return folder == outer or folder.startswith(os.path.join(outer, ""))
 
 
 def find_package(import_name: str) -> tuple[str | None, str]:
@@ -44,7 +49,7 @@ def find_package(import_name: str) -> tuple[str | None, str]:
     """
     folder = _find_package_path(import_name)
     prefix = os.path.abspath(sys.prefix)
-    if Path(folder).is_relative_to(prefix):
+    if _is_within(folder, prefix):
         return prefix, folder
     above, name = os.path.split(folder)
     if name.lower() != "site-packages":

@@ -9,7 +9,6 @@ from functools import update_wrapper
 
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from . import typing as ct
 from .descriptors import lazy
 from .helpers import get_root_path
 from .packages import _find_package_path as _find_package_path
@@ -19,26 +18,27 @@ if t.TYPE_CHECKING:
     import click
     from jinja2 import BaseLoader
 
+    from . import typing as ct
     from .cli import AppGroup
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
-T_after_request = t.TypeVar("T_after_request", bound=ct.AfterRequestCallable[t.Any])
-T_before_request = t.TypeVar("T_before_request", bound=ct.BeforeRequestCallable)
-T_error_handler = t.TypeVar("T_error_handler", bound=ct.ErrorHandlerCallable)
-T_route = t.TypeVar("T_route", bound=ct.RouteCallable)
-T_teardown = t.TypeVar("T_teardown", bound=ct.TeardownCallable)
+T_after_request = t.TypeVar("T_after_request", bound="ct.AfterRequestCallable[t.Any]")
+T_before_request = t.TypeVar("T_before_request", bound="ct.BeforeRequestCallable")
+T_error_handler = t.TypeVar("T_error_handler", bound="ct.ErrorHandlerCallable")
+T_route = t.TypeVar("T_route", bound="ct.RouteCallable")
+T_teardown = t.TypeVar("T_teardown", bound="ct.TeardownCallable")
 T_template_context_processor = t.TypeVar(
-    "T_template_context_processor", bound=ct.TemplateContextProcessorCallable
+    "T_template_context_processor", bound="ct.TemplateContextProcessorCallable"
 )
 T_websocket = t.TypeVar("T_websocket", bound=t.Callable[..., t.Any])
-T_url_defaults = t.TypeVar("T_url_defaults", bound=ct.URLDefaultCallable)
+T_url_defaults = t.TypeVar("T_url_defaults", bound="ct.URLDefaultCallable")
 T_url_value_preprocessor = t.TypeVar(
-    "T_url_value_preprocessor", bound=ct.URLValuePreprocessorCallable
+    "T_url_value_preprocessor", bound="ct.URLValuePreprocessorCallable"
 )
 
 _sentinel: t.Any = object()
 
-ErrorHandlers = dict[int | None, dict[type[Exception], ct.ErrorHandlerCallable]]
+ErrorHandlers = dict[int | None, dict[type[Exception], "ct.ErrorHandlerCallable"]]
 
 
 def setupmethod(f: F) -> F:

@@ -19,9 +19,10 @@ from urllib.parse import quote
 from zlib import adler32
 
 from werkzeug.exceptions import NotFound
-from werkzeug.http import dump_options_header, http_date, quote_etag
+from werkzeug.http import dump_options_header, quote_etag
 from werkzeug.security import safe_join
 
+from .dates import http_date
 from .headers import Headers, date_of, value_of
 from .wrappers import Response
 

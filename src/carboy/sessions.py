@@ -15,9 +15,10 @@ from functools import partial
 from operator import attrgetter, itemgetter
 
 from werkzeug.datastructures import CallbackDict
-from werkzeug.http import dump_cookie, http_date
+from werkzeug.http import dump_cookie
 
 from .body import cookies_named
+from .dates import http_date
 from .globals import _cv
 from .headers import CookieScope, Headers, cookie_attributes
 from .json.tag import TaggedJSONSerializer
@@ -204,14 +205,14 @@ def wants_secure(app: Carboy) -> bool:
     found = None if ctx is None else ctx._request_context
     if found is None:
         return not app.debug
-    environ = found.head.environ
-    if environ.get("wsgi.url_scheme") == "https":
+    get = found.head.get
+    if get("wsgi.url_scheme") == "https":
         return True
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+    host = get("HTTP_HOST") or get("SERVER_NAME", "")
     if app.debug or _LOOPBACK.fullmatch(host) is not None:
         return False
     # Browsers say Sec-Fetch-Site over https and to localhost only.
-    if "HTTP_SEC_FETCH_SITE" not in environ and "carboy.plain_http" not in app.extensions:
+    if get("HTTP_SEC_FETCH_SITE") is None and "carboy.plain_http" not in app.extensions:
         app.extensions["carboy.plain_http"] = True
         app.logger.warning(
             "The session cookie is marked Secure, and this request came by http: if the browser"

@@ -20,7 +20,16 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "carboy"
 
 FLOORS: dict[str, list[str]] = {
-    "words": ["typing", "signals", "errors", "transport", "descriptors", "importing", "packages"],
+    "words": [
+        "typing",
+        "signals",
+        "errors",
+        "transport",
+        "descriptors",
+        "importing",
+        "packages",
+        "dates",
+    ],
     "things": [
         "config",
         "globals",
@@ -69,6 +78,7 @@ LAZY_DOORS = {
     ("cli", "security"): "only `carboy secret` makes keys",
     ("cli", "serve"): "Granian and its workers are for `carboy serve`",
     ("helpers", "scaffold"): "an old address of a private name that extensions still import",
+    ("security", "security"): "each protection is for applications that switch it on",
     ("sessions", "signing"): "ItsDangerous is for applications that use the session",
     ("scaffold", "cli"): "an application without commands never imports Click",
     ("templating", "debughelpers"): "only with EXPLAIN_TEMPLATE_LOADING",

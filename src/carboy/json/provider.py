@@ -12,14 +12,14 @@ import json
 import json.encoder
 import sys
 import typing as t
+import uuid
 import weakref
 from contextlib import suppress
 from datetime import date
 from math import isfinite
 from operator import attrgetter
-from uuid import UUID
 
-from werkzeug.http import http_date
+from carboy.dates import http_date
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
@@ -118,7 +118,7 @@ def _default(o: t.Any) -> t.Any:
     if isinstance(o, date):
         return http_date(o)
     decimal = sys.modules.get("decimal")  # a Decimal exists only once the module does
-    if isinstance(o, UUID) or (decimal is not None and isinstance(o, decimal.Decimal)):
+    if isinstance(o, uuid.UUID) or (decimal is not None and isinstance(o, decimal.Decimal)):
         return str(o)
     if dataclasses.is_dataclass(o):
         return dataclasses.asdict(t.cast("t.Any", o))

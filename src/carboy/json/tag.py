@@ -22,13 +22,13 @@ framework reads what the other wrote. Register a :class:`JSONTag` to add a type:
 from __future__ import annotations
 
 import typing as t
+import uuid
 from base64 import b64decode, b64encode
 from datetime import datetime
-from uuid import UUID
 
 from markupsafe import Markup
-from werkzeug.http import http_date, parse_date
 
+from carboy.dates import http_date, parse_date
 from carboy.json import dumps, loads
 
 #: Types that every tag of the stock set leaves alone.
@@ -136,18 +136,20 @@ class TagTuple(_TypeTag):
         return tuple(value)
 
 
-class TagUUID(_TypeTag):
+class TagUUID(JSONTag):
     """A UUID, as 32 hexadecimal digits."""
 
     __slots__ = ()
     key = " u"
-    python_type = UUID
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, uuid.UUID)
 
     def to_json(self, value: t.Any) -> t.Any:
         return value.hex
 
     def to_python(self, value: t.Any) -> t.Any:
-        return UUID(hex=value)
+        return uuid.UUID(hex=value)
 
 
 class TagDateTime(_TypeTag):

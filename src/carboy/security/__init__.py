@@ -11,29 +11,66 @@ from __future__ import annotations
 
 import threading
 import typing as t
-
-from .cors import CORS as CORS
-from .csrf import CSRF as CSRF
-from .csrf import CSRFError as CSRFError
-from .csrf import csrf_exempt as csrf_exempt
-from .csrf import csrf_token as csrf_token
-from .headers import NONCE as NONCE
-from .headers import STRICT_CSP as STRICT_CSP
-from .headers import SecurityHeaders as SecurityHeaders
-from .headers import csp_nonce as csp_nonce
-from .passwords import PasswordCheck as PasswordCheck
-from .passwords import check_password as check_password
-from .passwords import hash_password as hash_password
-from .proxies import TrustedProxies as TrustedProxies
-from .rate_limits import RateLimitExceeded as RateLimitExceeded
-from .rate_limits import RateLimits as RateLimits
-from .redirects import safe_redirect as safe_redirect
-from .redirects import url_has_allowed_host as url_has_allowed_host
-from .signed_urls import sign_url as sign_url
-from .signed_urls import verify_url as verify_url
+from importlib import import_module
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
+
+    from .cors import CORS as CORS
+    from .csrf import CSRF as CSRF
+    from .csrf import CSRFError as CSRFError
+    from .csrf import csrf_exempt as csrf_exempt
+    from .csrf import csrf_token as csrf_token
+    from .headers import NONCE as NONCE
+    from .headers import STRICT_CSP as STRICT_CSP
+    from .headers import SecurityHeaders as SecurityHeaders
+    from .headers import csp_nonce as csp_nonce
+    from .passwords import PasswordCheck as PasswordCheck
+    from .passwords import check_password as check_password
+    from .passwords import hash_password as hash_password
+    from .proxies import TrustedProxies as TrustedProxies
+    from .rate_limits import RateLimitExceeded as RateLimitExceeded
+    from .rate_limits import RateLimits as RateLimits
+    from .redirects import safe_redirect as safe_redirect
+    from .redirects import url_has_allowed_host as url_has_allowed_host
+    from .signed_urls import sign_url as sign_url
+    from .signed_urls import verify_url as verify_url
+
+# The first request of an application with the stock settings opens two of the rooms, not nine.
+_ROOMS = {
+    "CORS": "cors",
+    "CSRF": "csrf",
+    "CSRFError": "csrf",
+    "NONCE": "headers",
+    "PasswordCheck": "passwords",
+    "RateLimitExceeded": "rate_limits",
+    "RateLimits": "rate_limits",
+    "STRICT_CSP": "headers",
+    "SecurityHeaders": "headers",
+    "TrustedProxies": "proxies",
+    "check_password": "passwords",
+    "csp_nonce": "headers",
+    "csrf_exempt": "csrf",
+    "csrf_token": "csrf",
+    "hash_password": "passwords",
+    "safe_redirect": "redirects",
+    "sign_url": "signed_urls",
+    "url_has_allowed_host": "redirects",
+    "verify_url": "signed_urls",
+}
+
+
+def __getattr__(name: str) -> t.Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})
+
 
 _lock = threading.Lock()
 
@@ -42,8 +79,14 @@ def install(app: Carboy) -> None:
     """Add what the settings of ``app`` switch on, once; called before its first request."""
     with _lock:
         if app.config.get("CSRF_PROTECT"):
+            from .csrf import CSRF
+
             CSRF(app)
         if app.config.get("SECURITY_HEADERS"):
+            from .headers import SecurityHeaders
+
             SecurityHeaders(app)
         if app.config.get("RATE_LIMITS"):
+            from .rate_limits import RateLimits
+
             RateLimits(app)

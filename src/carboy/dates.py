@@ -1,0 +1,65 @@
+"""Dates as HTTP spells them (RFC 9110 section 5.6.7), written and read without :mod:`email`.
+
+``Sun, 06 Nov 1994 08:49:37 GMT`` is the one form that is written, and that nearly all clients send.
+The obsolete forms and whatever else a date may be given as are left to Werkzeug.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import UTC, datetime
+
+from werkzeug import http
+
+if t.TYPE_CHECKING:
+    from datetime import date
+    from time import struct_time
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
+
+
+def http_date(value: datetime | date | float | struct_time | None = None) -> str:
+    """The date in HTTP's form: of a time, of seconds since 1970, or (None) of now.
+
+    A datetime without a zone is in UTC. Raises what :meth:`datetime.fromtimestamp` raises for
+    seconds that are no date.
+    """
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo in (None, UTC) else value.astimezone(UTC)
+    elif isinstance(value, int | float):
+        moment = datetime.fromtimestamp(value, UTC)
+    else:
+        return http.http_date(value)
+    return (
+        f"{_DAYS[moment.weekday()]}, {moment.day:02} {_NAMES[moment.month - 1]} {moment.year:04}"
+        f" {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
+    )
+
+
+def parse_date(value: str | None) -> datetime | None:
+    """The time of a date header, aware and in UTC; None for what is not a date.
+
+    Raises OverflowError and ValueError for a date that no calendar has, as Werkzeug does.
+    """
+    if value is None:
+        return None
+    # Years before 1000 are read as those of this age; Werkzeug knows how.
+    if len(value) == 29 and value[8:11] in _MONTHS and value[12] != "0":
+        try:
+            moment = datetime(
+                int(value[12:16]),
+                _MONTHS[value[8:11]],
+                int(value[5:7]),
+                int(value[17:19]),
+                int(value[20:22]),
+                int(value[23:25]),
+                tzinfo=UTC,
+            )
+        except ValueError:
+            pass
+        else:
+            if http_date(moment) == value:
+                return moment
+    return http.parse_date(value)
