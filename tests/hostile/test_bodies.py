@@ -101,7 +101,9 @@ def test_very_deep_json_is_a_400(post, body):
 
 
 @pytest.mark.beyond
-@pytest.mark.parametrize("body", [b"NaN", b"[Infinity]", b'{"a":-Infinity}', b"[1, NaN]"])
+@pytest.mark.parametrize(
+    "body", [b"NaN", b"[Infinity]", b'{"a":-Infinity}', b"[1, NaN]", "NaN".encode("utf-16-be")]
+)
 def test_nan_and_infinity_are_no_json(post, body):
     """HOSTILE-48: RFC 8259 section 6."""
     assert post("/json", body).code == 400

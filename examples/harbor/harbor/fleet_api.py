@@ -6,7 +6,16 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
-from carboy import Blueprint, Response, after_this_request, current_app, g, jsonify, request
+from carboy import (
+    Blueprint,
+    Response,
+    after_this_request,
+    current_app,
+    g,
+    jsonify,
+    request,
+    send_from_directory,
+)
 from carboy.typing import ResponseReturnValue
 
 from .auth import bearer_key_required, require_signature
@@ -15,6 +24,12 @@ from .services import services
 from .validation import parse_ping
 
 fleet_api = Blueprint("fleet_api", __name__)
+
+
+@fleet_api.get("/openapi.json")
+def get_description() -> ResponseReturnValue:
+    """What this API takes and gives, for programs (OpenAPI 3.1)."""
+    return send_from_directory(fleet_api.root_path, "openapi.json", max_age=3600)
 
 
 @fleet_api.post("/positions")

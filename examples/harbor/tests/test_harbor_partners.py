@@ -126,3 +126,18 @@ def test_requests_with_wrong_keys_do_not_fill_the_limiter(app: Carboy, client: F
     for number in range(50):
         ask(client, f"wrong-{number}")
     assert len(app.extensions["harbor.services"].limiter) == 0
+
+
+def test_the_api_describes_itself(app: Carboy, client: FlaskClient):
+    """Every route of the API stands in its OpenAPI description, with the methods it has."""
+    with client.get("/api/v1/openapi.json") as answer:
+        assert answer.mimetype == "application/json"
+        paths = answer.get_json()["paths"]
+    described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
+    routes = {
+        (rule.rule, method)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith(("/api/", "/health")) and not rule.rule.endswith(".json")
+    }
+    assert described == routes
