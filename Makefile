@@ -20,7 +20,7 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes servers clean browser
+.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes servers hostile clean browser
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -86,6 +86,17 @@ compat-recipes: ## Celery, RQ, Taskiq, structlog, Sentry, OpenTelemetry as docum
 servers: $(INSTALLED) ## the three doors on uvicorn, hypercorn and Granian
 	@$(BIN)/python $(PIP_INSTALL) --group servers
 	$(BIN)/python -m pytest $(ARGS) tests/servers/test_doors.py
+
+# It has an environment of its own: schemathesis brings a pytest plugin, atheris a compiler's worth.
+hostile: .venv-hostile/.installed ## fuzzing, attacks, schemathesis: over an hour; writes docs/hostile.md
+	.venv-hostile/bin/python tests/hostile/run_hostile.py $(ARGS)
+
+.venv-hostile/.installed: pyproject.toml $(HARBOR)
+	@echo "preparing .venv-hostile ..."
+	@test -x .venv-hostile/bin/python || $(PYTHON) -m venv .venv-hostile
+	@.venv-hostile/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@.venv-hostile/bin/python $(PIP_INSTALL) --editable . --group dev --group hostile $(addprefix -r ,$(HARBOR))
+	@touch $@
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
