@@ -180,7 +180,6 @@ PORTAL = Portal()
 
 #: The portal of the request: the server's loop behind an async door, else ``PORTAL``.
 _portal: ContextVar[Portal] = ContextVar("carboy.portal")
-_homes = threading.local()
 
 
 def wait(awaitable: t.Awaitable[T]) -> T:
@@ -193,12 +192,22 @@ def current_portal() -> Portal:
     return _portal.get(PORTAL)
 
 
-def be_at_home() -> None:
-    """Make the running loop the portal of whatever this task calls."""
-    import asyncio
+class _Home(threading.local):
+    """The portal of the loop that runs in a thread."""
 
-    loop = asyncio.get_running_loop()
-    home: Portal | None = getattr(_homes, "portal", None)
+    portal: Portal | None = None
+
+
+_homes = _Home()
+
+
+def be_at_home(loop: asyncio.AbstractEventLoop | None = None) -> None:
+    """Make the running loop the portal of whatever this task calls; ``loop`` is that one."""
+    if loop is None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+    home = _homes.portal
     if home is None or home._loop is not loop:
         home = _homes.portal = Portal(loop)
     _portal.set(home)
@@ -281,9 +290,9 @@ class WsgiBridge:
 class LoopBridge:
     """The bridge of an event loop: async steps are awaited, sync ones hop to a thread."""
 
-    async def finish(self, awaitable: t.Awaitable[T]) -> T:
-        """Await an async step."""
-        return await awaitable
+    def finish(self, awaitable: t.Awaitable[T]) -> t.Awaitable[T]:
+        """An async step is awaited where it is."""
+        return awaitable
 
     async def call(self, function: t.Callable[..., T], *args: t.Any) -> T:
         """Call a sync function that may block, in a thread."""

@@ -101,7 +101,17 @@ class HookTable(dict[K, V]):
 class Plan:
     """The hooks of one endpoint, each as a tuple of live lists in the order they run."""
 
-    __slots__ = ("after", "before", "blueprints", "endpoint", "teardown", "url_processors")
+    __slots__ = (
+        "_colour",
+        "_lists",
+        "_seen",
+        "after",
+        "before",
+        "blueprints",
+        "endpoint",
+        "teardown",
+        "url_processors",
+    )
 
     def __init__(self, app: Carboy, endpoint: str | None) -> None:
         self.endpoint = endpoint
@@ -114,6 +124,9 @@ class Plan:
         self.before = _lists(app.before_request_funcs, inward)
         self.after = _lists(app.after_request_funcs, outward)
         self.teardown = _lists(app.teardown_request_funcs, outward)
+        self._lists = (*self.url_processors, *self.before, *self.after, *self.teardown)
+        self._seen: t.Any = None
+        self._colour = ""
 
     def steps(self, app: Carboy) -> t.Iterator[tuple[str, t.Any]]:
         """What each request for the endpoint runs, as pairs of a kind and a callable.
@@ -141,10 +154,21 @@ class Plan:
 
         It decides the road of a request that comes through an async door.
         """
+        # PERF: looked at again only when a step came or went; bench case "async view".
+        view = None if self.endpoint is None else app.view_functions.get(self.endpoint)
+        count = len(app.teardown_appcontext_funcs)
+        if self._lists:
+            count += sum(map(len, self._lists))
+        seen = (view, count, app._session_is_lazy, any(_RECEIVERS))
+        if seen == self._seen:
+            return self._colour
         kinds = {is_async(function) for _, function in self.steps(app)}
-        if len(kinds) == 2:
-            return "mixed"
-        return "sync" if False in kinds else "async"
+        if len(kinds) == 2 or None in kinds:
+            self._colour = "mixed"
+        else:
+            self._colour = "sync" if False in kinds else "async"
+        self._seen = seen
+        return self._colour
 
 
 _SIGNALS = (
@@ -157,8 +181,14 @@ _SIGNALS = (
 )
 
 
-def is_async(function: t.Any) -> bool:
+#: The receivers of each of these, which a signal keeps in one dict for its life.
+_RECEIVERS = [signal.receivers for signal in _SIGNALS]
+
+
+def is_async(function: t.Any) -> bool | None:
     """Whether calling ``function`` gives a coroutine, as far as can be told beforehand.
+
+    None for a class's view of which that depends on the request's method.
 
     A plain function around an async one (a decorator's) counts as sync: its own code may block,
     or wait for the inner one, which only a thread may.

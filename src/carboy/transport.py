@@ -104,7 +104,7 @@ class Bridge(t.Protocol):
     async def surely(self, coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         """Run a part of the pipeline that must come to its end even if the client leaves."""
 
-    async def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
+    def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Awaitable[t.Any]:
         """Run what an async step returned to its end, and give its result."""
 
 

@@ -27,18 +27,19 @@ Receive = t.Callable[[], t.Awaitable[t.MutableMapping[str, t.Any]]]
 Send = t.Callable[[t.MutableMapping[str, t.Any]], t.Awaitable[None]]
 
 
-async def respond(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None:
+def respond(
+    app: Carboy, scope: Scope, receive: Receive, send: Send
+) -> t.Coroutine[t.Any, t.Any, None]:
     """Serve one connection of an ASGI server: a request, a WebSocket or the lifespan."""
     kind = scope["type"]
     if kind == "http":
-        await _http(app, scope, receive, send)
-    elif kind == "websocket":
+        return _http(app, scope, receive, send)
+    if kind == "websocket":
         transport = AsgiTransport(scope, receive, send)
-        await converse(app, facts_of(scope), transport, scope.get("carboy.environ", ()))
-    elif kind == "lifespan":
-        await _lifespan(app, receive, send)
-    else:
-        raise RuntimeError(f"Carboy does not know connections of the type {kind!r}.")
+        return converse(app, facts_of(scope), transport, scope.get("carboy.environ", ()))
+    if kind == "lifespan":
+        return _lifespan(app, receive, send)
+    raise RuntimeError(f"Carboy does not know connections of the type {kind!r}.")
 
 
 # -- HTTP ----------------------------------------------------------------------------------------
@@ -128,10 +129,20 @@ def _fetcher(receive: Receive) -> Fetch:
 
 
 async def _send(reply: Reply, send: Send, gone: Gone) -> None:
+    start = {
+        "type": "http.response.start",
+        "status": int(reply.status[:3]),
+        "headers": [_pair(pair) for pair in reply.headers],
+    }
+    body = reply.body
+    if type(body) is tuple or type(body) is list:
+        await send(start)
+        data = body[0] if len(body) == 1 else b"".join(body)
+        await send({"type": "http.response.body", "body": data})
+        return
+
     async def begin() -> None:
-        headers = [(_lower(name), value.encode("latin-1")) for name, value in reply.headers]
-        status = int(reply.status[:3])
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send(start)
 
     async def write(chunk: bytes) -> None:
         message = {"type": "http.response.body", "body": chunk, "more_body": chunk != b""}
@@ -140,17 +151,13 @@ async def _send(reply: Reply, send: Send, gone: Gone) -> None:
         except OSError:  # what a server may raise from ASGI 2.4 on
             raise ClientGone from None
 
-    body = reply.body
-    if isinstance(body, list | tuple):
-        await begin()
-        await send({"type": "http.response.body", "body": b"".join(body)})
-    else:
-        await unless(gone, pour(body, begin, write))
+    await unless(gone, pour(body, begin, write))
 
 
-@lru_cache(maxsize=512)
-def _lower(name: str) -> bytes:
-    return name.lower().encode("latin-1")
+@lru_cache(maxsize=1024)
+def _pair(pair: tuple[str, str]) -> tuple[bytes, bytes]:
+    name, value = pair
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 def facts_of(scope: Scope) -> Facts:

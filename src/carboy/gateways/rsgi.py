@@ -119,10 +119,10 @@ async def _chunks(protocol: t.Any) -> cabc.AsyncIterator[bytes]:
 
 async def _send(reply: Reply, protocol: t.Any, gone: Gone) -> None:
     status = int(reply.status[:3])
-    headers = [(name.lower(), value) for name, value in reply.headers]
+    headers = [(_LOWER.get(name) or name.lower(), value) for name, value in reply.headers]
     body = reply.body
-    if isinstance(body, list | tuple):
-        data = b"".join(body)
+    if type(body) is tuple or type(body) is list:
+        data = body[0] if len(body) == 1 else b"".join(body)
         if data:
             protocol.response_bytes(status, headers, data)
         else:
@@ -142,6 +142,10 @@ async def _send(reply: Reply, protocol: t.Any, gone: Gone) -> None:
                 raise ClientGone from None
 
     await unless(gone, pour(body, begin, write))
+
+
+#: Names that nearly each reply has. PERF: half the time of making them lower.
+_LOWER = {name: name.lower() for name in ("Content-Type", "Content-Length", "Set-Cookie", "Vary")}
 
 
 def facts_of(scope: t.Any) -> Facts:
