@@ -8,7 +8,6 @@ Granian's interfaces that reports a cut request and can break off an answer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
 import signal
@@ -28,6 +27,7 @@ from carboy.gateways.environ import environ_of
 from carboy.responding import run_wsgi
 
 from .accesslog import AccessLog
+from .stopping import stop_gently
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
@@ -68,10 +68,9 @@ class Loader:
             traceback.print_exc()
             sys.stderr.flush()
             sys.exit(1)
-        if self.interface == "asgi":
-            return Guard(app, self.options)
-        _tell_at_signal(app)
-        return app
+        served = Guard(app, self.options) if self.interface == "asgi" else app
+        stop_gently(app, served.cut if isinstance(served, Guard) else None, self.options)
+        return served
 
 
 def _follow_parent() -> None:
@@ -85,24 +84,6 @@ def _follow_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, name="carboy-parent", daemon=True).start()
-
-
-def _tell_at_signal(app: Carboy) -> None:
-    """Where there is no guard: have streams end when Granian gets its signal."""
-    import granian._signals as signals
-
-    set_handlers: t.Any = getattr(signals, "set_main_signals", None)
-    if set_handlers is None:
-        return
-
-    def set_and_tell(handler: t.Any, reload_handler: t.Any = None) -> None:
-        def told(number: int, frame: t.Any) -> None:
-            threading.Thread(target=app._serving.close_connections, daemon=True).start()
-            handler(number, frame)
-
-        set_handlers(told, reload_handler)
-
-    vars(signals)["set_main_signals"] = set_and_tell
 
 
 class Guard:
@@ -125,7 +106,6 @@ class Guard:
         """Serve one connection of Granian: a request, a WebSocket or the worker's life."""
         kind = scope["type"]
         if kind == "lifespan":
-            self._arm(asyncio.get_running_loop())
             await self._app(scope, receive, send)
             return
         task = t.cast("asyncio.Task[t.Any]", asyncio.current_task())
@@ -174,25 +154,7 @@ class Guard:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Learn of SIGTERM, too, once Granian has set its own handler for it on the loop."""
-
-        def told(_number: int, _frame: t.Any) -> None:
-            loop.call_soon_threadsafe(self._stop, loop)
-
-        with contextlib.suppress(ValueError):  # not the main thread
-            # The loop hears of a signal by a descriptor, which this leaves as it is.
-            signal.signal(signal.SIGTERM, told)
-            signal.siginterrupt(signal.SIGTERM, False)
-            # Ctrl-C reaches the whole group of processes; the parent passes it on.
-            loop.remove_signal_handler(signal.SIGINT)
-            signal.signal(signal.SIGINT, lambda *_: None)
-
-    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._app._serving.close_connections()
-        loop.call_later(self._options.graceful_timeout, self._cut)
-
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """What has not ended in time is cancelled, so that it can at least tidy up."""
         for task in list(self._tasks):
             task.cancel()
