@@ -19,6 +19,7 @@ from types import CoroutineType
 from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from werkzeug.routing import RoutingException
 
+from .audit import note_refusal
 from .errors import FirstError
 from .globals import _cv
 from .responding import direct, make_response, reply_of
@@ -320,6 +321,8 @@ async def recover_http(
     if exc.code is None or isinstance(exc, RoutingException):
         return exc
     app = ctx.app
+    if exc.code in (400, 403):
+        note_refusal(ctx, exc)
     handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
     if handler is None:
         return exc

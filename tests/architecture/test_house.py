@@ -35,6 +35,7 @@ FLOORS: dict[str, list[str]] = {
         "globals",
         "json",
         "logging",
+        "audit",
         "body",
         "headers",
         "formparsing",
@@ -59,7 +60,7 @@ FLOORS: dict[str, list[str]] = {
         "app",
         "",
     ],
-    "rooms": ["debughelpers", "sse", "testing", "security"],
+    "rooms": ["debughelpers", "sse", "testing", "security", "server_sessions"],
     "tools": ["_alias", "check", "cli", "serve", "as_flask", "sansio", "__main__"],
 }
 
@@ -81,6 +82,7 @@ LAZY_DOORS = {
     ("security", "security"): "each protection is for applications that switch it on",
     ("sessions", "signing"): "ItsDangerous is for applications that use the session",
     ("scaffold", "cli"): "an application without commands never imports Click",
+    ("server_sessions", "server_sessions"): "each store's library is for who uses that store",
     ("templating", "debughelpers"): "only with EXPLAIN_TEMPLATE_LOADING",
     ("testing", "cli"): "only when a command is invoked",
     ("wrappers", "debughelpers"): "only in debug mode",

@@ -30,6 +30,8 @@ from werkzeug.debug.tbtools import DebugTraceback
 from werkzeug.exceptions import InternalServerError
 from werkzeug.wrappers import Request, Response
 
+from carboy.audit import record
+
 from .masking import mask, secret_values
 from .surroundings import is_local_request
 
@@ -67,6 +69,11 @@ class SafeDebugger(DebuggedApplication):
         if self._asks_debugger(environ):
             return super().__call__(environ, start_response)
         return self.debug_application(environ, start_response)
+
+    def _fail_pin_auth(self) -> None:
+        """Count a wrong PIN, wait, and tell."""
+        super()._fail_pin_auth()
+        record(None, "debugger_pin_failed", tries=self._failed_pin_auth.value)
 
     def check_host_trust(self, environ: WSGIEnvironment) -> bool:
         """Whether Werkzeug may answer; asked again by each of its endpoints."""

@@ -12,6 +12,7 @@ from .doctor import doctor_command
 from .group import FlaskGroup
 from .production import serve_command
 from .safety import check_command, explain_command, secret_command
+from .sessions import sessions_command
 
 cli = FlaskGroup(
     name="carboy",
@@ -26,6 +27,7 @@ for _command in (
     serve_command,
     doctor_command,
     secret_command,
+    sessions_command,
     check_command,
     explain_command,
 ):

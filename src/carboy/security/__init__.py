@@ -2,8 +2,8 @@
 
 `cors` says which sites may read answers, `csrf` refuses forged requests, `headers` tells browsers
 what to refuse, `passwords` hashes and checks them, `proxies` finds the client behind them,
-`rate_limits` counts requests, `redirects` keeps visitors on the site, `signed_urls` makes links
-that expire, `secrets` judges keys.
+`rate_limits` counts requests, `redirects` keeps visitors on the site, `sign_ins` bounds guessing
+and begins sessions, `signed_urls` makes links that expire, `secrets` judges keys.
 :func:`install` opens the rooms that settings ask for.
 """
 
@@ -33,6 +33,10 @@ if t.TYPE_CHECKING:
     from .rate_limits import RateLimits as RateLimits
     from .redirects import safe_redirect as safe_redirect
     from .redirects import url_has_allowed_host as url_has_allowed_host
+    from .sign_ins import SignIns as SignIns
+    from .sign_ins import SignInThrottled as SignInThrottled
+    from .sign_ins import sign_in as sign_in
+    from .sign_ins import sign_out as sign_out
     from .signed_urls import sign_url as sign_url
     from .signed_urls import verify_url as verify_url
 
@@ -47,6 +51,8 @@ _ROOMS = {
     "RateLimits": "rate_limits",
     "STRICT_CSP": "headers",
     "SecurityHeaders": "headers",
+    "SignInThrottled": "sign_ins",
+    "SignIns": "sign_ins",
     "TrustedProxies": "proxies",
     "check_password": "passwords",
     "csp_nonce": "headers",
@@ -54,6 +60,8 @@ _ROOMS = {
     "csrf_token": "csrf",
     "hash_password": "passwords",
     "safe_redirect": "redirects",
+    "sign_in": "sign_ins",
+    "sign_out": "sign_ins",
     "sign_url": "signed_urls",
     "url_has_allowed_host": "redirects",
     "verify_url": "signed_urls",

@@ -116,7 +116,7 @@ def _finisher(config: Mapping[str, t.Any]) -> t.Callable[[Reply, RequestHead], N
         ):
             reply.headers = headers + (https if head.scheme == "https" else http)
         else:
-            _add_missing(compiled, reply, head.environ)
+            _add_missing(compiled, reply, head)
 
     return finish
 
@@ -126,13 +126,13 @@ def _pairs(compiled: Compiled) -> tuple[list[tuple[str, str]], list[tuple[str, s
     return [pair for _, pair in compiled.http], [pair for _, pair in compiled.https]
 
 
-def _add_missing(compiled: Compiled, reply: Reply, environ: WSGIEnvironment) -> None:
-    wanted = compiled.https if environ.get("wsgi.url_scheme") == "https" else compiled.http
+def _add_missing(compiled: Compiled, reply: Reply, head: RequestHead) -> None:
+    wanted = compiled.https if head.scheme == "https" else compiled.http
     present = {name.lower() for name, _ in reply.headers}
     # A new list: a WSGI application that answered may keep its own for the next request.
     reply.headers = [*reply.headers, *(pair for name, pair in wanted if name not in present)]
     if compiled.policies:
-        _add_policies(compiled, reply, environ, present)
+        _add_policies(compiled, reply, head.environ, present)
 
 
 def _add_policies(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
+from carboy.audit import record
 from carboy.globals import _get_request_context, request
 from carboy.wrappers import _split_blueprint_path
 
@@ -67,6 +68,41 @@ def client_address() -> str:
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
+class Windows:
+    """Where requests are counted, as ``RATE_LIMIT_STORAGE`` says; in memory while that is away."""
+
+    def __init__(self, app: Carboy | None = None) -> None:
+        config = {} if app is None else app.config
+        self.memory = MemoryWindows(config.get("RATE_LIMIT_MAX_KEYS") or 100_000)
+        uri = config.get("RATE_LIMIT_STORAGE") or "memory://"
+        self._shared = None if uri.startswith("memory:") else SharedWindows(uri)
+        self._rest_until = 0.0
+
+    def hit(self, app: Carboy, limit: Limit, client: str) -> Count:
+        """Count one of ``client``'s. ServiceUnavailable as ``RATE_LIMIT_ON_ERROR`` says."""
+        if self._shared is not None and time.monotonic() >= self._rest_until:
+            try:
+                return self._shared.hit(limit, client)
+            except Exception as error:  # each store's library has its own
+                self._rest(app, error)
+        if self._shared is not None and app.config.get("RATE_LIMIT_ON_ERROR") == "refuse":
+            raise ServiceUnavailable(retry_after=_REST)
+        return self.memory.hit(limit, client)
+
+    def clear(self, app: Carboy, limit: Limit, client: str) -> None:
+        """Forget what was counted of ``client``."""
+        self.memory.clear(limit, client)
+        if self._shared is not None and time.monotonic() >= self._rest_until:
+            try:
+                self._shared.clear(limit, client)
+            except Exception as error:
+                self._rest(app, error)
+
+    def _rest(self, app: Carboy, error: Exception) -> None:
+        self._rest_until = time.monotonic() + _REST
+        app.logger.error("The store of rate limits does not answer: %r", error)
+
+
 class RateLimits:
     """``RateLimits(app, "300 per minute")``, or the setting ``RATE_LIMITS``, for all requests.
 
@@ -78,9 +114,7 @@ class RateLimits:
     def __init__(self, app: Carboy | None = None, *limits: str, key: Key = client_address) -> None:
         self._key = key
         self._rules = [_Rule("*", parse_limit(text), key, None) for text in limits]
-        self._memory = MemoryWindows()
-        self._shared: SharedWindows | None = None
-        self._rest_until = 0.0
+        self._windows = Windows()
         if app is not None:
             self.init_app(app)
 
@@ -92,10 +126,7 @@ class RateLimits:
         if isinstance(setting, str):
             setting = (setting,)
         self._rules += [_Rule("*", parse_limit(text), self._key, None) for text in setting]
-        self._memory = MemoryWindows(app.config.get("RATE_LIMIT_MAX_KEYS") or 100_000)
-        uri = app.config.get("RATE_LIMIT_STORAGE") or "memory://"
-        if not uri.startswith("memory:"):
-            self._shared = SharedWindows(uri)
+        self._windows = Windows(app)
         app.extensions["carboy.rate_limits"] = self
         app.before_request_funcs.setdefault(None, []).insert(0, self.count)
         app.after_request_funcs.setdefault(None, []).insert(0, self.tell)
@@ -146,11 +177,12 @@ class RateLimits:
             client = rule.key()
             if client is None:
                 continue
-            counted = self._hit(ctx.app, rule.limit, f"{rule.scope}|{client}")
+            counted = self._windows.hit(ctx.app, rule.limit, f"{rule.scope}|{client}")
             if tightest is None or counted.remaining < tightest[1].remaining:
                 tightest = rule.limit, counted
             if not counted.allowed:
                 ctx.head.environ[_KEY] = rule.limit, counted
+                record(ctx.app, "rate_limited", limit=str(rule.limit))
                 raise RateLimitExceeded(str(rule.limit), max(math.ceil(counted.reset), 1))
         if tightest is not None:
             ctx.head.environ[_KEY] = tightest
@@ -180,14 +212,3 @@ class RateLimits:
                 return []
             rules.extend(own)
         return rules
-
-    def _hit(self, app: Carboy, limit: Limit, client: str) -> Count:
-        if self._shared is not None and time.monotonic() >= self._rest_until:
-            try:
-                return self._shared.hit(limit, client)
-            except Exception as error:  # each store's library has its own
-                self._rest_until = time.monotonic() + _REST
-                app.logger.error("The store of rate limits does not answer: %r", error)
-        if self._shared is not None and app.config.get("RATE_LIMIT_ON_ERROR") == "refuse":
-            raise ServiceUnavailable(retry_after=_REST)
-        return self._memory.hit(limit, client)

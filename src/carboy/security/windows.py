@@ -90,6 +90,11 @@ class MemoryWindows:
                 return Count(True, int(amount - weighted - 1), seconds - inside)
         return Count(False, 0, _wait(amount, seconds, part, current, previous))
 
+    def clear(self, limit: Limit, client: str) -> None:
+        """Forget what was counted of ``client`` for this limit."""
+        with self._lock:
+            self._table.pop((client, limit.seconds), None)
+
     def _entry(self, client: str, seconds: int, window: int, now: float) -> list[int]:
         key = (client, seconds)
         entry = self._table.get(key)
@@ -146,9 +151,17 @@ class SharedWindows:
     def hit(self, limit: Limit, client: str) -> Count:
         """Count one request of ``client``. Raises what the store's library raises."""
         item = self._per_second(limit.amount, limit.seconds)
-        # CVE-2020-13254: what a client chose may hold characters that mean something to the store.
-        name = hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()
+        name = _name(client)
         allowed = self._limiter.hit(item, name)
         stats = self._limiter.get_window_stats(item, name)
         reset = stats.reset_time - time.time()
         return Count(allowed, stats.remaining, reset if reset > 0 else float(limit.seconds))
+
+    def clear(self, limit: Limit, client: str) -> None:
+        """Forget what was counted of ``client`` for this limit."""
+        self._limiter.clear(self._per_second(limit.amount, limit.seconds), _name(client))
+
+
+def _name(client: str) -> str:
+    """CVE-2020-13254: what a client chose may hold characters that mean something to the store."""
+    return hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()
