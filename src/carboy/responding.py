@@ -179,22 +179,27 @@ _STATUS_LINES = {
 }
 
 
-def reply_of(response: t.Any, environ: WSGIEnvironment) -> Reply:
-    """The reply that ``response`` makes to the request in ``environ``.
+def reply_of(response: t.Any, head: RequestHead) -> Reply:
+    """The reply that ``response`` makes to the request with this head.
 
     A response class with a ``__call__`` of its own is run as the WSGI application it then is.
     """
     if isinstance(response, ResponseBase) and type(response).__call__ is ResponseBase.__call__:
-        body, status, headers = response.get_wsgi_response(environ)
-        if hasattr(response.response, "__aiter__") and _has_body(status, environ):
+        answer = None
+        if isinstance(response, Response) and (
+            type(response).get_wsgi_response is Response.get_wsgi_response
+        ):
+            answer = response.plain_answer(head.method)
+        body, status, headers = answer or response.get_wsgi_response(head.environ)
+        if hasattr(response.response, "__aiter__") and _has_body(status, head.method):
             body = AsyncBody(response)
         return Reply(status, headers, body)
-    return run_wsgi(response, environ)
+    return run_wsgi(response, head.environ)
 
 
-def _has_body(status: str, environ: WSGIEnvironment) -> bool:
+def _has_body(status: str, method: str) -> bool:
     """Whether a body may follow (RFC 9110 section 6.4.1)."""
-    return environ["REQUEST_METHOD"] != "HEAD" and status[:3] not in ("204", "304")
+    return method != "HEAD" and status[:3] not in ("204", "304")
 
 
 class AsyncBody:

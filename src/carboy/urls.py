@@ -87,7 +87,7 @@ def _compiled(
         not app._routes_itself
         or "create_url_adapter" in ctx.over
         or ctx._refused
-        or head.environ.get("SCRIPT_NAME")
+        or head.get("SCRIPT_NAME")
     ):
         return None
     return app._url_builder.build(

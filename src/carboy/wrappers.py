@@ -15,7 +15,7 @@ from functools import lru_cache
 from werkzeug.datastructures import Authorization, EnvironHeaders, IfRange, ImmutableMultiDict
 from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.exceptions import BadRequest, HTTPException
-from werkzeug.http import dump_cookie, parse_date, parse_if_range_header
+from werkzeug.http import dump_cookie, parse_if_range_header
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
@@ -23,6 +23,7 @@ from werkzeug.wsgi import _get_server
 
 from . import json
 from .body import BodyStream, declared_length, is_chunked, parse_cookies, parse_pairs, parse_query
+from .dates import parse_date
 from .descriptors import lazy
 from .errors import FirstError
 from .formparsing import FormParser
@@ -34,6 +35,7 @@ if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from .app import Carboy
+    from .transport import RequestHead
 
     MultiDictType = ImmutableMultiDict[str, str]
 
@@ -81,6 +83,7 @@ class Request(RequestBase):
     _max_form_parts: int | None = None
     _max_form_memory_size: int | None = None
     _form_is_loaded = False
+    _head: RequestHead
     _max_content_length: int | None = None
 
     def __init__(
@@ -91,17 +94,38 @@ class Request(RequestBase):
         if populate_request and not shallow:
             environ["werkzeug.request"] = self
 
+    @classmethod
+    def of(cls, head: RequestHead) -> t.Self:
+        """The request with this head; its environ may not have been made yet, and need not be."""
+        if head.made is not None or cls.__init__ is not Request.__init__:
+            return cls(head.environ)
+        request = cls.__new__(cls)
+        request._head = head
+        request._get = head.get  # type: ignore[method-assign]
+        request.shallow = False
+        return request
+
+    def _get(self, key: str, default: t.Any = None) -> t.Any:
+        """What the environ has under ``key``; asked for in this way it need not be made."""
+        return self.environ.get(key, default)
+
     # -- what Werkzeug's constructor would have read at once ---------------------------------
 
     if not t.TYPE_CHECKING:
 
         @lazy
+        def environ(self) -> WSGIEnvironment:
+            environ = self._head.environ
+            environ["werkzeug.request"] = self
+            return environ
+
+        @lazy
         def method(self) -> str:
-            return self.environ.get("REQUEST_METHOD", "GET").upper()
+            return self._get("REQUEST_METHOD", "GET").upper()
 
         @lazy
         def scheme(self) -> str:
-            return self.environ.get("wsgi.url_scheme", "http")
+            return self._get("wsgi.url_scheme", "http")
 
         @lazy
         def server(self) -> tuple[str, int | None] | None:
@@ -109,15 +133,15 @@ class Request(RequestBase):
 
         @lazy
         def root_path(self) -> str:
-            return _decode(self.environ.get("SCRIPT_NAME") or "").rstrip("/")
+            return _decode(self._get("SCRIPT_NAME") or "").rstrip("/")
 
         @lazy
         def path(self) -> str:
-            return "/" + _decode(self.environ.get("PATH_INFO") or "").lstrip("/")
+            return "/" + _decode(self._get("PATH_INFO") or "").lstrip("/")
 
         @lazy
         def query_string(self) -> bytes:
-            text = self.environ.get("QUERY_STRING", "")
+            text = self._get("QUERY_STRING", "")
             try:
                 return text.encode("latin1")
             except UnicodeEncodeError:  # a server that hands over decoded text
@@ -129,11 +153,11 @@ class Request(RequestBase):
 
         @lazy
         def remote_addr(self) -> str | None:
-            return self.environ.get("REMOTE_ADDR")
+            return self._get("REMOTE_ADDR")
 
         @lazy
         def cookies(self) -> MultiDictType:
-            header = self.environ.get("HTTP_COOKIE")
+            header = self._get("HTTP_COOKIE")
             if not header:
                 return self.dict_storage_class()
             return parse_cookies(header, self.dict_storage_class)
@@ -141,7 +165,7 @@ class Request(RequestBase):
         @lazy
         def args(self) -> MultiDictType:
             if "query_string" not in self.__dict__:
-                text = self.environ.get("QUERY_STRING", "")
+                text = self._get("QUERY_STRING", "")
                 if text.isascii():
                     return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
@@ -158,25 +182,25 @@ class Request(RequestBase):
         @lazy
         def authorization(self) -> Authorization | None:
             try:
-                return Authorization.from_header(self.environ.get("HTTP_AUTHORIZATION"))
+                return Authorization.from_header(self._get("HTTP_AUTHORIZATION"))
             except ValueError:  # no Base64: no credentials (RFC 7617 section 2)
                 return None
 
         @lazy
         def date(self) -> datetime | None:
-            return _date_or_none(self.environ.get("HTTP_DATE"))
+            return _date_or_none(self._get("HTTP_DATE"))
 
         @lazy
         def if_modified_since(self) -> datetime | None:
-            return _date_or_none(self.environ.get("HTTP_IF_MODIFIED_SINCE"))
+            return _date_or_none(self._get("HTTP_IF_MODIFIED_SINCE"))
 
         @lazy
         def if_unmodified_since(self) -> datetime | None:
-            return _date_or_none(self.environ.get("HTTP_IF_UNMODIFIED_SINCE"))
+            return _date_or_none(self._get("HTTP_IF_UNMODIFIED_SINCE"))
 
         @lazy
         def if_range(self) -> IfRange:
-            value = self.environ.get("HTTP_IF_RANGE")
+            value = self._get("HTTP_IF_RANGE")
             return parse_if_range_header(value if value and _is_date(value) else None)
 
         @lazy
@@ -282,11 +306,11 @@ class Request(RequestBase):
 
         @lazy
         def mimetype(self) -> str:
-            return self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+            return self._get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
 
         @property
         def is_json(self) -> bool:
-            if self.environ.get("CONTENT_TYPE") == _JSON:
+            if self._get("CONTENT_TYPE") == _JSON:
                 return True
             mimetype = self.mimetype
             return mimetype == _JSON or (
@@ -321,7 +345,8 @@ class Request(RequestBase):
 
     def _parse_json(self, data: bytes) -> t.Any:
         # RFC 8259 has no NaN and no infinities; Python's parser lets them in unless told.
-        if b"NaN" in data or b"Infinity" in data:
+        # A zero byte: UTF-16 or UTF-32, in which they look different.
+        if b"NaN" in data or b"Infinity" in data or b"\0" in data:
             return self.json_module.loads(data, parse_constant=_refuse_constant)
         return self.json_module.loads(data)
 
@@ -564,6 +589,13 @@ class Response(ResponseBase):
         self, environ: WSGIEnvironment
     ) -> tuple[t.Iterable[bytes], str, list[tuple[str, str]]]:
         """The body's iterable, the status line and the header list for ``environ``."""
+        plain = self.plain_answer(environ["REQUEST_METHOD"])
+        return super().get_wsgi_response(environ) if plain is None else plain
+
+    def plain_answer(
+        self, method: str
+    ) -> tuple[t.Iterable[bytes], str, list[tuple[str, str]]] | None:
+        """As :meth:`get_wsgi_response`, but None where Werkzeug has something to settle."""
         if type(self.headers) is not Headers:
             self._check_headers()
         cls = type(self)
@@ -577,15 +609,15 @@ class Response(ResponseBase):
             if listed is not None:
                 if type(self.response) is list and not self._on_close:
                     return (
-                        () if environ["REQUEST_METHOD"] == "HEAD" else self.response,
+                        () if method == "HEAD" else self.response,
                         self._status,
                         listed,
                     )
-                if environ["REQUEST_METHOD"] != "HEAD":
+                if method != "HEAD":
                     if not self.direct_passthrough or self._on_close:
                         return _Closing(self), self._status, listed
                     return self.response, self._status, listed  # type: ignore[return-value]
-        return super().get_wsgi_response(environ)
+        return None
 
     def close(self) -> None:
         """Close the body and run the ``call_on_close`` functions, all of them.

@@ -22,6 +22,7 @@ from carboy.globals import _cv
 from carboy.pipeline import handle
 from carboy.plan import is_async, is_wrapped
 from carboy.responding import reply_of, run_wsgi
+from carboy.transport import RequestHead
 from carboy.websockets import WebSocket
 
 from .environ import Facts, environ_of
@@ -78,7 +79,7 @@ async def _finish(websocket: WebSocket, reply: Reply | None, environ: WSGIEnviro
     try:
         if websocket.response is None:
             if reply is None:
-                reply = reply_of(InternalServerError().get_response(environ), environ)
+                reply = reply_of(InternalServerError().get_response(environ), RequestHead(environ))
             await websocket.refuse(int(reply.status[:3]), reply.headers, await _whole(reply.body))
     finally:
         await websocket.finish()
@@ -157,7 +158,7 @@ async def _handle(app: Carboy, environ: WSGIEnvironment, websocket: WebSocket) -
         return await handle(ctx, LOOP_BRIDGE)
     websocket.bridge = WSGI_BRIDGE
     if not _threads.take(app):
-        return reply_of(ServiceUnavailable().get_response(environ), environ)
+        return reply_of(ServiceUnavailable().get_response(environ), ctx.head)
     return await _threads.run(lambda: drive(handle(ctx, WSGI_BRIDGE)), websocket)
 
 

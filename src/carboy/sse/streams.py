@@ -84,7 +84,7 @@ def _source_of(events: t.Any, app: Carboy | None, most: int) -> Source:
     if isinstance(events, EventChannel):
         ctx = _cv.get(None)
         request = None if ctx is None else ctx._request_context
-        last = None if request is None else request.head.environ.get("HTTP_LAST_EVENT_ID")
+        last = None if request is None else request.head.get("HTTP_LAST_EVENT_ID")
         # WSGI hands header bytes over as latin-1; ids are UTF-8 (WHATWG HTML section 9.2.3).
         last = None if last is None else last.encode("latin-1", "replace").decode(errors="replace")
         return events.subscribe(last)
