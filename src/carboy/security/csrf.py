@@ -19,6 +19,7 @@ from time import time
 
 from werkzeug.exceptions import BadRequest
 
+from carboy.audit import record
 from carboy.config import default_config
 from carboy.globals import _get_request_context
 from carboy.logging import printable
@@ -93,7 +94,7 @@ class CSRF:
             return False
         site = ctx.head.get("HTTP_SEC_FETCH_SITE")
         if site is None:
-            return config["CSRF_ALLOW_BARE"] is True and _is_bare(ctx.head.environ)
+            return config["CSRF_ALLOW_BARE"] is True and _is_bare(ctx.head.get)
         return bool(site == "same-origin")
 
     def protect(self) -> None:
@@ -108,6 +109,7 @@ class CSRF:
         if reason is not None:
             where = printable(f"{request.method} {request.path}")
             ctx.app.logger.warning("CSRF protection refused %s: %s", where, printable(reason))
+            record(ctx.app, "csrf_refused", reason=reason)
             raise CSRFError(reason)
 
 
@@ -148,16 +150,18 @@ def _refusal(ctx: RequestContext) -> str | None:
     known, reason = _provenance(ctx, origin, sites)
     if reason is not None or (known and not config["CSRF_TOKEN_REQUIRED"]):
         return reason
-    if config["CSRF_ALLOW_BARE"] and not config["CSRF_TOKEN_REQUIRED"] and _is_bare(environ):
+    if config["CSRF_ALLOW_BARE"] and not config["CSRF_TOKEN_REQUIRED"] and _is_bare(environ.get):
         return None
     return _token_refusal(ctx.request, config["CSRF_TOKEN_MAX_AGE"])
 
 
-def _is_bare(environ: t.Mapping[str, t.Any]) -> bool:
+def _is_bare(read: t.Callable[[str], t.Any]) -> bool:
     """Whether nothing says where a request comes from, as from scripts. Every browser of today
     sends one of the three with an unsafe request that another site makes."""
-    return not (
-        "HTTP_SEC_FETCH_SITE" in environ or "HTTP_ORIGIN" in environ or "HTTP_REFERER" in environ
+    return (
+        read("HTTP_SEC_FETCH_SITE") is None
+        and read("HTTP_ORIGIN") is None
+        and read("HTTP_REFERER") is None
     )
 
 
