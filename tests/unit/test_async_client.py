@@ -9,8 +9,18 @@ from typing import Any
 
 import pytest
 
-from carboy import Carboy, EventChannel, EventStream, g, redirect, request, session
-from carboy.testing import AsyncClient, FlaskClient
+from carboy import (
+    Carboy,
+    EventChannel,
+    EventStream,
+    abort,
+    g,
+    redirect,
+    request,
+    session,
+    websocket,
+)
+from carboy.testing import AsyncClient, FlaskClient, WebSocketRefused
 
 
 def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -160,6 +170,44 @@ async def test_events_of_many_streams_at_once(app: Carboy, client: AsyncClient) 
         channel.publish("news")
     assert [listener.result() for listener in listeners] == ["news"] * 50
     assert len(channel) == 0
+
+
+@on_loop
+async def test_a_websocket(app: Carboy, client: AsyncClient) -> None:
+    """A conversation that is awaited, on the loop of the test."""
+
+    @app.websocket("/echo")
+    async def echo() -> None:
+        await websocket.accept()
+        async for message in websocket:
+            await websocket.send(message)
+            if message == "bye":
+                return
+
+    async with client.websocket_connect("/echo") as ws:
+        await ws.send("hello")
+        assert await ws.receive() == "hello"
+        await ws.send_json({"a": 1})
+        assert await ws.receive_json() == {"a": 1}
+        await ws.send("bye")
+        assert [message async for message in ws] == ["bye"]
+    assert ws.close_code in (1000, 1005)  # RSGI knows of no codes
+
+
+@pytest.mark.parametrize("door", ["asgi", "rsgi"])
+@on_loop
+async def test_a_websocket_that_is_refused(app: Carboy, door: str) -> None:
+    """The answer is there to be looked at."""
+
+    @app.websocket("/no")
+    async def no() -> None:
+        abort(403)
+
+    client = app.async_test_client(door=door, lint=True)
+    with pytest.raises(WebSocketRefused) as caught:
+        async with client.websocket_connect("/no"):
+            pass
+    assert caught.value.response.status_code == 403
 
 
 @on_loop

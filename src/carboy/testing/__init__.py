@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import lint as lint
 from .asynchronous import AsyncClient as AsyncClient
+from .asynchronous import AsyncWebSocketConversation as AsyncWebSocketConversation
 from .builder import EnvironBuilder as EnvironBuilder
 from .client import FlaskClient as FlaskClient
 from .client import _get_werkzeug_version as _get_werkzeug_version
@@ -23,6 +24,7 @@ from .websocket import WebSocketRefused as WebSocketRefused
 for _public in (
     AsyncClient,
     AsyncStreamedResponse,
+    AsyncWebSocketConversation,
     EnvironBuilder,
     FlaskCliRunner,
     FlaskClient,

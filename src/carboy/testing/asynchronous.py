@@ -11,6 +11,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carboy.bridges import Portal
+from carboy.errors import WebSocketDisconnect
 
 from .streams import AsyncStreamedResponse, StreamedResponse
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from carboy.sessions import SessionMixin
 
     from .client import FlaskClient
+    from .websocket import WebSocketConversation
 
 T = TypeVar("T")
 
@@ -39,6 +41,60 @@ async def in_new_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -
 
     threading.Thread(target=work, name="carboy-async-client", daemon=True).start()
     return await asyncio.wrap_future(done)
+
+
+class AsyncWebSocketConversation:
+    """A WebSocket that a coroutine has opened; from `client.websocket_connect`.
+
+    It has what a `WebSocketConversation` has, with methods that are awaited.
+    """
+
+    def __init__(self, inner: WebSocketConversation) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message: text if it is a str, binary if bytes."""
+        await in_new_thread(self._inner.send, message)
+
+    async def receive(self) -> str | bytes:
+        """The next message. Raises WebSocketDisconnect when the application has closed."""
+        return await in_new_thread(self._inner.receive)
+
+    async def send_json(self, value: Any) -> None:
+        """Send a value as JSON text."""
+        await in_new_thread(self._inner.send_json, value)
+
+    async def receive_json(self) -> Any:
+        """The next message, read as JSON."""
+        return await in_new_thread(self._inner.receive_json)
+
+    async def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close, and wait until the view has ended. `code=1006` breaks the line instead."""
+        await in_new_thread(self._inner.close, code, reason)
+
+    def __aiter__(self) -> AsyncWebSocketConversation:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.receive()
+        except WebSocketDisconnect:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> AsyncWebSocketConversation:
+        await in_new_thread(self._inner.open)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await in_new_thread(self._inner.__exit__, exc_type, exc_value, tb)
 
 
 class AsyncClient:
@@ -87,6 +143,14 @@ class AsyncClient:
                 self._contexts.enter_context(context.active())  # type: ignore[attr-defined]
         client._new_contexts.clear()
         return response
+
+    def websocket_connect(self, *args: Any, **kwargs: Any) -> AsyncWebSocketConversation:
+        """Open a WebSocket: `async with client.websocket_connect("/echo") as ws:`.
+
+        See `FlaskClient.websocket_connect`; what is said is awaited.
+        """
+        self._client._server = Portal(asyncio.get_running_loop())
+        return AsyncWebSocketConversation(self._client.websocket_connect(*args, **kwargs))
 
     async def get(self, *args: Any, **kwargs: Any) -> TestResponse:
         """`open` with GET."""

@@ -14,6 +14,7 @@ from carboy.errors import WebSocketDisconnect
 from carboy.wrappers import Response
 
 from .doors import _SERVER, Exchange, _Headers
+from .lint import linted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -280,7 +281,8 @@ class WebSocketConversation:
         request = client._request_from_builder_args(args, kwargs)
         client._add_cookies_to_wsgi(request.environ)
         app = client.application
-        status, headers, body = self._run(self._begin(app, request.environ))
+        called = linted(app, self._door) if client.lint else app
+        status, headers, body = self._run(self._begin(called, request.environ))
         self.headers = headers
         cookies = [value for name, value in headers if name.lower() == "set-cookie"]
         if client._cookies is not None and cookies:
