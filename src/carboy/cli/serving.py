@@ -100,8 +100,24 @@ def serve(
 
         config = getattr(app, "config", {})
         app = SafeDebugger(app, config=config, evalex=use_evalex)
+    app = _with_websockets(app)
     # Werkzeug's own debugger stays out, and its server is looked up late: tests replace it.
     werkzeug.serving.run_simple(host, port, app, use_debugger=False, **options)
+
+
+def _with_websockets(app: WSGIApplication) -> WSGIApplication:
+    """Let the server serve WebSockets, too, if the application has any, now or after a reload."""
+    rules = getattr(getattr(app, "app", app), "url_map", None)
+    if rules is None or not any(rule.websocket for rule in rules.iter_rules()):
+        return app
+    # Lazy door: few applications have WebSockets, and asyncio takes its time to import.
+    from .sockets import MISSING, can_serve, with_websockets
+
+    if can_serve():
+        return with_websockets(app)
+    if not werkzeug.serving.is_running_from_reloader():
+        click.secho(MISSING, fg="yellow", err=True)
+    return app
 
 
 def show_server_banner(debug: bool, app_import_path: str | None) -> None:
