@@ -81,7 +81,8 @@ class AnswerChecker(Checker):
                 "Take line breaks out: whoever puts one there adds headers of his own.",
             )
         lowered = name.lower()
-        if lowered in HOP_BY_HOP:
+        # RFC 9110 section 15.5.22: a 426 names what to upgrade to.
+        if lowered in HOP_BY_HOP and not (lowered == "upgrade" and self.status == 426):
             self.fail(
                 f"{rule}; RFC 9110 section 7.6.1",
                 f"The application sets {name}, which is the server's to set.",
