@@ -46,6 +46,8 @@ _DEFAULTS: dict[str, t.Any] = {
     "MAX_CONTENT_LENGTH": None,
     "MAX_FORM_MEMORY_SIZE": 500_000,
     "MAX_FORM_PARTS": 1000,
+    # fields of a query string
+    "MAX_QUERY_FIELDS": 1000,
     # WebSockets: sites beside the own one, or "*"; bytes; seconds, None for ever; seconds until a
     # view is cancelled whose client has gone, 0 at once, None never; how many sync views run
     "WEBSOCKET_ORIGINS": None,
@@ -109,6 +111,7 @@ _PROFILES: dict[str, dict[str, t.Any]] = {
         "CSRF_PROTECT": None,
         "CSRF_ALLOW_BARE": False,
         "SECURITY_HEADERS": None,
+        "MAX_QUERY_FIELDS": None,
     },
 }
 

@@ -164,10 +164,11 @@ class Request(RequestBase):
 
         @lazy
         def args(self) -> MultiDictType:
-            if "query_string" not in self.__dict__:
-                text = self._get("QUERY_STRING", "")
-                if text.isascii():
-                    return parse_pairs(text, self.parameter_storage_class)
+            text = self._get("QUERY_STRING", "")
+            if "&" in text:
+                self._check_fields(text)
+            if "query_string" not in self.__dict__ and text.isascii():
+                return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
 
         def close(self) -> None:
@@ -243,6 +244,11 @@ class Request(RequestBase):
     def _limit(self, key: str, fallback: int | None) -> int | None:
         app = _app()
         return fallback if app is None else app.config[key]
+
+    def _check_fields(self, query: str) -> None:
+        limit = self._limit("MAX_QUERY_FIELDS", None)
+        if limit is not None and query.count("&") >= limit:
+            raise BadRequest(f"The address has more than {limit} parameters.")
 
     @property
     def max_content_length(self) -> int | None:

@@ -2,7 +2,8 @@
 
 `cors` says which sites may read answers, `csrf` refuses forged requests, `headers` tells browsers
 what to refuse, `passwords` hashes and checks them, `proxies` finds the client behind them,
-`rate_limits` counts requests, `redirects` keeps visitors on the site, `sign_ins` bounds guessing
+`rate_limits` counts requests, `redirects` keeps visitors on the site, `request_limits` bounds headers, JSON and
+compressed bodies, `uploads` sends back what users sent, `sign_ins` bounds guessing
 and begins sessions, `signed_urls` makes links that expire, `secrets` judges keys.
 :func:`install` opens the rooms that settings ask for.
 """
@@ -33,12 +34,14 @@ if t.TYPE_CHECKING:
     from .rate_limits import RateLimits as RateLimits
     from .redirects import safe_redirect as safe_redirect
     from .redirects import url_has_allowed_host as url_has_allowed_host
+    from .request_limits import RequestLimits as RequestLimits
     from .sign_ins import SignIns as SignIns
     from .sign_ins import SignInThrottled as SignInThrottled
     from .sign_ins import sign_in as sign_in
     from .sign_ins import sign_out as sign_out
     from .signed_urls import sign_url as sign_url
     from .signed_urls import verify_url as verify_url
+    from .uploads import send_upload as send_upload
 
 # The first request of an application with the stock settings opens two of the rooms, not nine.
 _ROOMS = {
@@ -49,6 +52,7 @@ _ROOMS = {
     "PasswordCheck": "passwords",
     "RateLimitExceeded": "rate_limits",
     "RateLimits": "rate_limits",
+    "RequestLimits": "request_limits",
     "STRICT_CSP": "headers",
     "SecurityHeaders": "headers",
     "SignInThrottled": "sign_ins",
@@ -60,6 +64,7 @@ _ROOMS = {
     "csrf_token": "csrf",
     "hash_password": "passwords",
     "safe_redirect": "redirects",
+    "send_upload": "uploads",
     "sign_in": "sign_ins",
     "sign_out": "sign_ins",
     "sign_url": "signed_urls",

@@ -6,16 +6,19 @@ and a 429 says when to come again (RFC 6585, ``Retry-After``).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import time
 import typing as t
 from collections.abc import Callable
+from functools import wraps
 
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
 from carboy.audit import record
 from carboy.globals import _get_request_context, request
+from carboy.plan import is_async
 from carboy.wrappers import _split_blueprint_path
 
 from .windows import Count, Limit, MemoryWindows, SharedWindows, parse_limit
@@ -77,6 +80,11 @@ class Windows:
         uri = config.get("RATE_LIMIT_STORAGE") or "memory://"
         self._shared = None if uri.startswith("memory:") else SharedWindows(uri)
         self._rest_until = 0.0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether counting asks another machine, and so may take a while."""
+        return self._shared is not None
 
     def hit(self, app: Carboy, limit: Limit, client: str) -> Count:
         """Count one of ``client``'s. ServiceUnavailable as ``RATE_LIMIT_ON_ERROR`` says."""
@@ -158,6 +166,58 @@ class RateLimits:
             return target
 
         return mark
+
+    def limit_messages(self, *limits: str, key: Key | None = None) -> Callable[[T], T]:
+        """Decorate a WebSocket's view, below ``@app.websocket``, with limits for what it receives.
+
+        Over a limit the conversation is closed with 1008 (RFC 6455 section 7.4.1), and a view that
+        receives learns so as of any other end. Parameters as for :meth:`limit`; the key is asked for once,
+        when the conversation begins.
+        """
+        parsed = [parse_limit(text) for text in limits]
+
+        def mark(view: T) -> T:
+            function = t.cast("Callable[..., t.Any]", view)
+            scope = f"{getattr(view, '__module__', '')}.{getattr(view, '__qualname__', '')}"
+
+            def begin() -> None:
+                client = (key or self._key)()
+                if client is not None:
+                    names = [(limit, f"message {scope}:{limit}|{client}") for limit in parsed]
+                    self._count_messages(_get_request_context()._websocket, names)
+
+            @wraps(function)
+            def limited(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                begin()
+                return function(*args, **kwargs)
+
+            @wraps(function)
+            async def limited_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                begin()
+                return await function(*args, **kwargs)
+
+            return t.cast(T, limited_async if is_async(function) else limited)
+
+        return mark
+
+    def _count_messages(self, websocket: t.Any, names: list[tuple[Limit, str]]) -> None:
+        receive = websocket._receive
+
+        async def counted() -> t.Any:
+            message = await receive()
+            for limit, name in names:
+                hit = self._windows.hit
+                if self._windows.is_shared:
+                    count = await asyncio.to_thread(hit, websocket.app, limit, name)
+                else:
+                    count = hit(websocket.app, limit, name)
+                if not count.allowed:
+                    record(websocket.app, "rate_limited", limit=f"{limit} messages")
+                    websocket.end_with(1008, "Too many messages")
+                    websocket._check("receive")
+            return message
+
+        websocket._receive = counted
 
     def exempt(self, target: T) -> T:
         """Leave a view or a blueprint uncounted: a health check, say."""
