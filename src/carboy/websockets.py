@@ -50,6 +50,8 @@ GONE = "gone"  # by the client, or by a limit
 #: How far messages are received before somebody asks for them: number, and bytes.
 _AHEAD = 16
 _AHEAD_SIZE = 65_536
+#: How many messages a view sends before the event loop has a turn.
+_TURN = 16
 #: Seconds that a server has for the closing handshake.
 _CLOSING = 5.0
 
@@ -161,6 +163,7 @@ class WebSocket:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._receiving = 0
+        self._sent = 0
         self._pump: asyncio.Task[None] | None = None
         # How it ends.
         self._task: asyncio.Task[t.Any] | None = None
@@ -446,6 +449,11 @@ class WebSocket:
             self._gone(gone.code, gone.reason)
             raise
         self._active_at = self._loop.time()
+        self._sent += 1
+        if not self._sent % _TURN:
+            # A server may take messages, or drop those for a client that has gone, without ever
+            # waiting: others, and the news of the end, get their turn.
+            await asyncio.sleep(0)
 
     async def _receive_json(self) -> t.Any:
         message = await self._receive()

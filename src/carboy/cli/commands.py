@@ -218,6 +218,8 @@ def routes_command(sort: str, all_methods: bool, plan: bool) -> None:
     domain = "host" if url_map.host_matching else "subdomain"
 
     def methods(rule: Rule) -> str:
+        if rule.websocket:
+            return "WS"
         return ", ".join(sorted((rule.methods or set()) - hidden))
 
     # What `--sort` calls a column -> its heading and the text of each rule in it.
@@ -230,7 +232,7 @@ def routes_command(sort: str, all_methods: bool, plan: bool) -> None:
     if not any(columns["domain"][1]):
         del columns["domain"]
     if plan:
-        roads = [_road(rule.endpoint) for rule in rules]
+        roads = [_talk(rule) if rule.websocket else _road(rule.endpoint) for rule in rules]
         for place, heading in enumerate(("Colour", "Hops", "Because of")):
             columns[heading] = (heading, [road[place] for road in roads])
     order = list(range(len(rules)))
@@ -254,6 +256,22 @@ def _road(endpoint: str) -> tuple[str, str, str]:
         return colour, "1" if colour == "sync" else "0", ""
     names = (f"{kind} {getattr(step, '__name__', repr(step))}" for kind, step in steps)
     return colour, str(len(steps)), "sync: " + ", ".join(names)
+
+
+def _talk(rule: Rule) -> tuple[str, str, str]:
+    """As `_road`, for a WebSocket: where its view runs as long as it talks."""
+    app: Carboy = cast("Any", current_app)._get_current_object()
+    view = app.view_functions.get(rule.endpoint)
+    over = app._plans.overrides(app) - {"serving"}
+    if over or (view is not None and not is_async(view)):
+        why = f", replaced: {', '.join(sorted(over))}" if over else ""
+        return "sync", "1", f"a thread for each conversation{why}"
+    plan = app._plans.get(app, rule.endpoint)
+    steps = [getattr(s, "__name__", repr(s)) for _, s in plan.steps(app) if not is_async(s)]
+    wrapped = ["middleware around wsgi_app"] if is_wrapped(app) else []
+    hops = len(steps) + len(wrapped)
+    names = ", ".join(steps + wrapped)
+    return "mixed" if steps else "async", str(hops), f"sync: {names}" if names else ""
 
 
 def _echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
