@@ -7,13 +7,18 @@ WSGI door too, and holds the two answers equal byte for byte.
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from carboy.testing import lint
 from carboy.testing.doors import DOORS
+
+#: The real server inside which the suite is running, if it is; see tests/servers.
+LIVE: Any = sys.modules.get("conformance_live")
 
 
 @dataclass
@@ -91,7 +96,9 @@ def environ_for(
 
 def through_wsgi(app: Any, environ: dict[str, Any]) -> Answer:
     started: list[Any] = []
-    body = app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))
+    body: Any = lint.wsgi(app)(
+        environ, lambda status, headers, exc_info=None: started.append((status, headers))
+    )
     try:
         data = b"".join(body)
     finally:
@@ -105,7 +112,9 @@ def through(door: str, app: Any, environ: dict[str, Any]) -> Answer:
     """One request, read to its end."""
     if door == "wsgi":
         return through_wsgi(app, environ)
-    exchange = DOORS[door](app, environ).start()
+    if door == "live":
+        return Answer(*LIVE.visit(app, environ))
+    exchange = DOORS[door](lint.linted(app, door), environ).start()
     try:
         data = b"".join(exchange)
     finally:
@@ -114,7 +123,7 @@ def through(door: str, app: Any, environ: dict[str, Any]) -> Answer:
     return Answer(exchange.status, headers, data)
 
 
-@pytest.fixture(params=["wsgi", "asgi", "rsgi"])
+@pytest.fixture(params=["wsgi", "asgi", "rsgi"] if LIVE is None else ["live"])
 def door(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -126,6 +135,9 @@ def visit(app: Any, door: str) -> Callable[..., Answer]:
     def visit(path: str = "/", method: str = "GET", *, compare: bool = True, **more: Any) -> Answer:
         answer = through(door, app, environ_for(path, method, **more))
         if compare and door != "wsgi":
+            if door == "live":
+                more = {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(LIVE.PORT), **more}
+                more["headers"] = {"Connection": "close", **(more.get("headers") or {})}
             assert answer == through_wsgi(app, environ_for(path, method, **more))
         return answer
 
