@@ -71,6 +71,9 @@ T_template_filter = t.TypeVar("T_template_filter", bound="ct.TemplateFilterCalla
 T_template_global = t.TypeVar("T_template_global", bound="ct.TemplateGlobalCallable")
 T_template_test = t.TypeVar("T_template_test", bound="ct.TemplateTestCallable")
 
+#: Options of a route that are Carboy's own.
+ROUTE_MARKS: tuple[str, ...] = ("stream_body", "inline")
+
 #: Attributes whose assignment changes what was compiled.
 _COMPILED_FROM = frozenset(
     {
@@ -480,7 +483,9 @@ class Carboy(StaticFiles, Scaffold):
             automatic = "OPTIONS" not in wanted and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
         if automatic:
             wanted.add("OPTIONS")
+        marks = {name: options.pop(name) for name in ROUTE_MARKS if name in options}
         bound = self.url_rule_class(rule, methods=wanted, **options)
+        vars(bound).update(marks)
         bound.provide_automatic_options = automatic  # type: ignore[attr-defined]
         bound.websocket_options = websocket_options  # type: ignore[attr-defined]
         self.url_map.add(bound)

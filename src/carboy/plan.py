@@ -13,6 +13,7 @@ import inspect
 import threading
 import typing as t
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from types import FunctionType
 
@@ -201,10 +202,16 @@ def is_async(function: t.Any) -> bool | None:
         function = function.func
     if inspect.iscoroutinefunction(function):
         return True
+    view: t.Any = getattr(function, "__dict__", _NOTHING).get("_view_of_class")
+    if view is not None and view is function:  # not something around it
+        return t.cast("bool | None", view.view_class._is_async())
     # PERF: what has code is no object with an async __call__; most steps are functions.
     return not hasattr(function, "__code__") and inspect.iscoroutinefunction(
         getattr(type(function), "__call__", None)  # noqa: B004
     )
+
+
+_NOTHING: dict[str, t.Any] = {}
 
 
 def is_wrapped(app: Carboy) -> bool:
@@ -226,6 +233,8 @@ class Plans:
         self._revision = 0
         self._seen_class: tuple[t.Any, ...] | None = None
         self._overrides: frozenset[str] = frozenset()
+        #: Whether any view or hook is async, as far as was known when this was compiled.
+        self.has_async = False
 
     def get(self, app: Carboy, endpoint: str | None) -> Plan:
         """The plan of ``endpoint`` (None: of requests that no rule matched)."""
@@ -265,11 +274,25 @@ class Plans:
             for name, method in zip(LIFECYCLE, seen, strict=True)
             if name in own or method is not _originals[name]
         )
+        self.has_async = _has_async(app)
         if app._serving.waiting:
             # Not a method: the first request finds out by the way that the start is still due.
             self._overrides |= {"serving"}
         self._seen_class = seen
         return self._overrides
+
+
+def _has_async(app: Carboy) -> bool:
+    """Whether any step of the application is async, wholly or in part."""
+    tables: tuple[t.Any, ...] = (
+        app.url_value_preprocessors,
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+    )
+    lists = [functions for table in tables for functions in table.values()]
+    steps = chain(app.view_functions.values(), app.teardown_appcontext_funcs, *lists)
+    return any(is_async(step) is not False for step in steps)
 
 
 _lifecycle = attrgetter(*LIFECYCLE)

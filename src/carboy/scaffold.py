@@ -261,6 +261,12 @@ class Scaffold:
         :param view_func: The view; it may also be given later with :meth:`endpoint`.
         :param provide_automatic_options: Answer OPTIONS by itself; by default if the view does
             not handle OPTIONS.
+        :param stream_body: Do not receive the body before the view is called: it reads
+            ``request.stream`` as the client sends, in a plain view as a file that blocks, in an
+            async one by ``async for chunk in request.stream``. ``MAX_CONTENT_LENGTH`` holds; a
+            client that leaves is a :exc:`~werkzeug.exceptions.ClientDisconnected` for the reader.
+        :param inline: The sync steps of this route never wait, so that behind an async door its
+            requests run on the event loop, without a thread. Under WSGI it means nothing.
         :param options: For Werkzeug's rule: ``methods``, ``defaults``, ``strict_slashes``,
             ``subdomain``, ``host``, ``redirect_to`` and others.
         """

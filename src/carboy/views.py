@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing as t
 
 from . import typing as ft
@@ -62,7 +63,16 @@ class View:
             instance = shared
             if instance is None:
                 instance = outermost.view_class(*class_args, **class_kwargs)
-            return _get_app().ensure_sync(instance.dispatch_request)(**kwargs)
+            app = _get_app()
+            if (
+                outermost is view
+                and instance._is_async() is not False
+                and app.view_functions.get(request.endpoint) is view  # type: ignore[arg-type]
+                and not app._plans.overrides(app)
+            ):
+                # Called by the pipeline itself, which runs what is async in the best place.
+                return instance._dispatch(**kwargs)
+            return app.ensure_sync(instance.dispatch_request)(**kwargs)
 
         outermost = view
         for decorate in cls.decorators:
@@ -70,12 +80,22 @@ class View:
             outermost.__module__ = cls.__module__
             outermost = decorate(outermost)
         outermost.view_class = cls
+        outermost._view_of_class = view
         outermost.methods = cls.methods
         outermost.provide_automatic_options = cls.provide_automatic_options
         outermost.__module__ = cls.__module__
         outermost.__name__ = name
         outermost.__doc__ = cls.__doc__
         return t.cast("ft.RouteCallable", outermost)
+
+    @classmethod
+    def _is_async(cls) -> bool | None:
+        """Whether a request is answered by a coroutine; None if that depends on its method."""
+        return inspect.iscoroutinefunction(cls.dispatch_request)
+
+    def _dispatch(self, **kwargs: t.Any) -> t.Any:
+        """As dispatch_request; may give a coroutine."""
+        return self.dispatch_request(**kwargs)
 
 
 class MethodView(View):
@@ -112,6 +132,24 @@ class MethodView(View):
         Raises :exc:`AssertionError` when there is none: the rule lets more methods in than the
         class has.
         """
+        answer: ft.ResponseReturnValue = _get_app().ensure_sync(self._chosen())(**kwargs)
+        return answer
+
+    @classmethod
+    def _is_async(cls) -> bool | None:
+        if cls.dispatch_request is not MethodView.dispatch_request:
+            return super()._is_async()
+        names = [method.lower() for method in cls.methods or ()]
+        kinds = {inspect.iscoroutinefunction(getattr(cls, name, None)) for name in names}
+        return None if len(kinds) == 2 else kinds == {True}
+
+    def _dispatch(self, **kwargs: t.Any) -> t.Any:
+        if type(self).dispatch_request is not MethodView.dispatch_request:
+            return self.dispatch_request(**kwargs)
+        return self._chosen()(**kwargs)
+
+    def _chosen(self) -> t.Callable[..., t.Any]:
+        """The method for the request's."""
         method = request.method
         handler = self._handler(method)
         if handler is None and method == "HEAD":
@@ -122,8 +160,7 @@ class MethodView(View):
                 f" and the class has no {method.lower()}() for it. Write one, or take the method"
                 " out of `methods`."
             )
-        answer: ft.ResponseReturnValue = _get_app().ensure_sync(handler)(**kwargs)
-        return answer
+        return handler
 
     def _handler(self, method: str) -> t.Callable[..., t.Any] | None:
         # A request must not reach an attribute because it is called like one: only the standard

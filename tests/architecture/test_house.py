@@ -71,6 +71,7 @@ LAZY_DOORS = {
     ("app", "cli"): "Click is for the command line; a served request never needs it",
     ("app", "debughelpers"): "only in debug mode",
     ("app", "gateways"): "asyncio is for applications behind an async server",
+    ("gateways", "gateways"): "a WSGI application without async steps never imports asyncio",
     ("app", "security"): "only where a setting switches a protection on",
     ("app", "templating"): "Jinja2 is for applications that render templates",
     ("app", "testing"): "Werkzeug's test client is for tests",

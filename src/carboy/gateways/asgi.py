@@ -112,18 +112,16 @@ def _head_and_body(
 
 def _fetcher(receive: Receive) -> Fetch:
     """What receives the next part of a body."""
-    ended = False
 
-    async def fetch() -> bytes:
-        nonlocal ended
-        chunk = b""
-        while not chunk and not ended:
+    async def fetch() -> tuple[bytes, bool]:
+        chunk, more = b"", True
+        while more and not chunk:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            ended = not message.get("more_body", False)
+            more = message.get("more_body", False)
             chunk = message.get("body", b"")
-        return chunk
+        return chunk, more
 
     return fetch
 
@@ -136,20 +134,25 @@ async def _send(reply: Reply, send: Send, gone: Gone) -> None:
     }
     body = reply.body
     if type(body) is tuple or type(body) is list:
-        await send(start)
         data = body[0] if len(body) == 1 else b"".join(body)
-        await send({"type": "http.response.body", "body": data})
-        return
-
-    async def begin() -> None:
-        await send(start)
-
-    async def write(chunk: bytes) -> None:
-        message = {"type": "http.response.body", "body": chunk, "more_body": chunk != b""}
         try:
-            await send(message)
+            await send(start)
+            await send({"type": "http.response.body", "body": data})
         except OSError:  # what a server may raise from ASGI 2.4 on
             raise ClientGone from None
+        return
+
+    async def tell(message: dict[str, t.Any]) -> None:
+        try:
+            await send(message)
+        except OSError:
+            raise ClientGone from None
+
+    async def begin() -> None:
+        await tell(start)
+
+    async def write(chunk: bytes) -> None:
+        await tell({"type": "http.response.body", "body": chunk, "more_body": chunk != b""})
 
     await unless(gone, pour(body, begin, write))
 

@@ -16,7 +16,6 @@ from .websockets import converse
 
 if t.TYPE_CHECKING:
     import asyncio
-    import collections.abc as cabc
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -94,27 +93,24 @@ def _head_and_body(
 
 def _fetcher(protocol: t.Any, length: str | None) -> Fetch:
     """What receives the next part of a body."""
-    chunks = _chunks(protocol)
+    expected = int(length) if length is not None and length.isdigit() else None
     received = 0
+    chunks: t.Any = None
 
-    async def fetch() -> bytes:
-        nonlocal received
+    async def fetch() -> tuple[bytes, bool]:
+        nonlocal chunks, received
+        if chunks is None:  # the server's may not be iterated twice
+            chunks = aiter(protocol)
         while (chunk := await anext(chunks, None)) is not None:
             if chunk:
                 received += len(chunk)
-                return chunk
+                return chunk, received != expected
         # The server ends a broken body like a whole one.
-        if length is not None and length.isdigit() and received < int(length):
+        if expected is not None and received < expected:
             raise ClientGone
-        return b""
+        return b"", False
 
     return fetch
-
-
-async def _chunks(protocol: t.Any) -> cabc.AsyncIterator[bytes]:
-    # Granian's own iterator may neither be asked again after its end nor be iterated twice.
-    async for chunk in protocol:
-        yield chunk
 
 
 async def _send(reply: Reply, protocol: t.Any, gone: Gone) -> None:

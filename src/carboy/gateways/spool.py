@@ -11,11 +11,16 @@ from carboy.bridges import wait
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 
+    from carboy.transport import BodySource
+
 #: Bytes of a body that are kept in memory; a larger one goes to a temporary file.
 IN_MEMORY = 512 * 1024
 
-#: Receives the next bytes of a body, ``b""`` at its end. Raises ClientGone when it is cut.
-Fetch = t.Callable[[], t.Coroutine[t.Any, t.Any, bytes]]
+_BLOCK = 64 * 1024
+
+#: Receives the next bytes of a body, and whether there may be more; without bytes there are none.
+#: Raises ClientGone when the body is cut.
+Fetch = t.Callable[[], t.Coroutine[t.Any, t.Any, tuple[bytes, bool]]]
 
 READ_ON_THE_LOOP = """\
 The request's body was read on the event loop by a function that would have to wait for it.
@@ -65,17 +70,27 @@ class Spool:
         self.settled.set()
         self.rewind()
 
+    def fill_from(self, stream: BodySource, length: int) -> Spool:
+        """Receive a body of ``length`` bytes from the blocking stream of a WSGI server."""
+        try:
+            while length and (chunk := stream.read(min(length, _BLOCK))):
+                length -= len(chunk)
+                self.add(chunk)
+        except (OSError, ValueError):
+            self.cut = True
+        return self.rewind()
+
     async def _next(self) -> bytes:
         fetch = self._fetch
         if fetch is None:
             return b""
         try:
-            chunk = await fetch()
+            chunk, more = await fetch()
         except ClientGone:
             self.cut = True
             self._fetch = None
             raise
-        if not chunk:
+        if not (chunk and more):
             self._fetch = None
             self.settled.set()
         return chunk
@@ -87,7 +102,7 @@ class Spool:
         while not data and self._fetch is not None:
             self._take(await self._told(self._next()))
             data = self._file.read(size)
-        return data
+        return data if data else self._ended()
 
     async def _told(self, chunk: t.Coroutine[t.Any, t.Any, bytes]) -> bytes:
         # The error that those who read a file know.
@@ -139,7 +154,7 @@ class Spool:
         self._check()
         data: bytes = self._file.read(size)
         if self._fetch is None or (data and size >= 0):
-            return data
+            return data if data else self._ended()
         if size >= 0:
             return self.read(size) if self._wait() else b""
         parts = [data]
@@ -165,6 +180,11 @@ class Spool:
             raise RuntimeError(READ_ON_THE_LOOP)
         return self._take(wait(self._told(self._next())))
 
+    def _ended(self) -> bytes:
+        if self.cut:
+            raise ConnectionResetError("The client has gone.")
+        return b""
+
     def _take(self, chunk: bytes) -> bool:
         if chunk:
             self._file.close()
@@ -180,6 +200,9 @@ class Spool:
 
     def close(self) -> None:
         """Give up what is left."""
+        # Also when nobody says so: a WSGI server does not know of a body that was received here.
         self._fetch = None
         if self._file is not None:
             self._file.close()
+
+    __del__ = close

@@ -22,14 +22,20 @@ def respond(
     app: Carboy, environ: WSGIEnvironment, start_response: StartResponse
 ) -> cabc.Iterable[bytes]:
     """Answer one WSGI request; returns the body's chunks."""
-    over = app._plans.overrides(app)
+    plans = app._plans
+    over = plans.overrides(app)
     if over and "serving" in over:
         app._serving.start_in_thread(app)
-        over = app._plans.overrides(app)
+        over = plans.overrides(app)
     # PERF: as app.request_context does; a call less, bench case "text".
     ctx = RequestContext(app, environ) if not over else app.request_context(environ)
     ctx.over = over
     ctx._start = start_response
+    if plans.has_async and not over:
+        from . import portal
+
+        if portal.prepare(ctx):
+            return portal.run(ctx).body
     pipeline = handle(ctx, WSGI_BRIDGE)
     try:
         # PERF: what bridges.drive does, a call less; bench case "text".
