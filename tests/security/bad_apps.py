@@ -10,6 +10,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from carboy import Carboy
 from carboy.config import default_config
+from carboy.security import SignIns
+from carboy.server_sessions import ServerSessions
 
 KEY_IN_SOURCE = "0f6a1c98b7a44c2d9e1d7c35f0b2a86e55d1"  # plants: secret-key-in-source
 
@@ -88,6 +90,28 @@ def in_source() -> Carboy:
     return app
 
 
+def forgetful() -> Carboy:
+    """Sessions on the server that are lost, overheard and never end; passwords free to guess."""
+    app = Carboy(__name__)
+    app.config.update(
+        SESSION_STORE="memory:",  # plants: session-store-memory
+        SESSION_ABSOLUTE_LIFETIME=None,  # plants: session-endless
+        SIGN_IN_PER_ACCOUNT=None,  # plants: sign-in-unlimited
+        REQUEST_DECOMPRESSION=True,  # plants: setting-unused
+    )
+    ServerSessions(app)
+    SignIns(app)
+    return app
+
+
+def overheard() -> Carboy:
+    """Sessions that travel in the clear."""
+    app = Carboy(__name__)
+    app.config["SESSION_STORE"] = "redis://store.example.org/0"  # plants: session-store-open
+    ServerSessions(app)
+    return app
+
+
 def flask_cors(app: Carboy, *resources: tuple[Any, Any]) -> None:
     """Register what Flask-CORS registers: a function that keeps its resources in its closure."""
 
@@ -101,4 +125,4 @@ def flask_cors(app: Carboy, *resources: tuple[Any, Any]) -> None:
     app.after_request(make(resources))
 
 
-ALL = (tutorial, keyless, guessable, in_source)
+ALL = (tutorial, keyless, guessable, in_source, forgetful, overheard)

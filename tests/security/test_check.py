@@ -19,6 +19,7 @@ from carboy.check.probe import headers_of_an_answer
 from carboy.cli import cli
 from carboy.config import default_config
 from carboy.security.secrets import new_key
+from carboy.server_sessions import ServerSessions
 
 from . import bad_apps
 
@@ -154,6 +155,37 @@ def test_one_wrong_setting_is_one_finding(settings: dict[str, Any], expected: st
     found = ids(app)
     assert expected in found
     assert found - {"cookie-not-secure"} == {expected} | (found & {"cookie-samesite"})
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("redis://:password@localhost/0", set()),
+        ("redis://127.0.0.1:6379/0", set()),
+        ("rediss://:password@store.example.org/0", set()),
+        ("rediss://store.example.org/0", {"session-store-open"}),
+        ("redis://:password@store.example.org/0", {"session-store-open"}),
+        ("sqlite:////var/lib/site/sessions.db", set()),
+        ("memory:", {"session-store-memory"}),
+    ],
+)
+def test_stores_of_sessions_are_judged_by_their_address(store: str, expected: set[str]) -> None:
+    """What lies on this machine, or is encrypted and has a password, is fine."""
+    app = good_app()
+    app.config["SESSION_STORE"] = store
+    ServerSessions(app)
+    assert ids(app) == expected
+    assert all(
+        "password" not in f.seen for f in check(app, deploy=True, environ={}) if "@" in store
+    )
+
+
+def test_settings_that_nothing_reads_are_named() -> None:
+    """Each needs a call, which is easily forgotten."""
+    app = good_app()
+    app.config.update(SESSION_STORE="memory:", MAX_JSON_DEPTH=5, SIGN_IN_PER_ACCOUNT="5 per hour")
+    found = [f for f in check(app, environ={}) if f.rule.id == "setting-unused"]
+    assert [f.subject for f in found] == ["SESSION_STORE", "SIGN_IN_PER_ACCOUNT", "MAX_JSON_DEPTH"]
 
 
 @pytest.mark.parametrize(

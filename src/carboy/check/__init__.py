@@ -1,7 +1,7 @@
 """``carboy check``: what about an application is weak, said before somebody else finds it.
 
 The rules stand in one file a family: `secrets`, `debug`, `cookies`, `hosts`, `limits`, `proxies`,
-`cors`, `headers`, `csrf`, `settings`. :func:`check` runs them; `output` writes what they found.
+`cors`, `headers`, `csrf`, `sessions`, `settings`. :func:`check` runs them; `output` writes what they found.
 """
 
 from __future__ import annotations
@@ -9,7 +9,19 @@ from __future__ import annotations
 import os
 import typing as t
 
-from . import cookies, cors, csrf, debug, headers, hosts, limits, proxies, secrets, settings
+from . import (
+    cookies,
+    cors,
+    csrf,
+    debug,
+    headers,
+    hosts,
+    limits,
+    proxies,
+    secrets,
+    sessions,
+    settings,
+)
 from .probe import headers_of_an_answer
 from .rules import Finding as Finding
 from .rules import Rule as Rule
@@ -23,6 +35,7 @@ _FAMILIES: tuple[tuple[Rule, ...], ...] = (
     debug.RULES,
     cookies.RULES,
     csrf.RULES,
+    sessions.RULES,
     hosts.RULES,
     proxies.RULES,
     limits.RULES,
