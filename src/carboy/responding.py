@@ -264,12 +264,26 @@ def run_wsgi(application: t.Any, environ: WSGIEnvironment) -> Reply:
         started[:] = [status, headers]
         return written.append
 
-    body = application(environ, start_response)
+    try:
+        body = application(environ, start_response)
+    except StopIteration:
+        return Reply("101 Switching Protocols", [], _Detached())
     if not started or written:
         # start_response may come with the first chunk (PEP 3333), so ask for that one now.
         body = _Resumed(written, iter(body), getattr(body, "close", None))
         body.prime(started)
     return Reply(started[0], started[1], body)
+
+
+class _Detached:
+    """The body of an answer that went out over the server's own socket.
+
+    Flask-Sock's response says so by StopIteration, which Gunicorn understands and a coroutine
+    cannot raise: it is raised where the server asks for the chunks.
+    """
+
+    def __iter__(self) -> t.NoReturn:
+        raise StopIteration
 
 
 class _Resumed:

@@ -84,7 +84,10 @@ class _SocketDoor:
 
 
 def _is_ours(app: Carboy, environ: WSGIEnvironment) -> bool:
-    """Whether this is the handshake of a WebSocket that a rule answers."""
+    """Whether this is the handshake of a WebSocket that a rule answers.
+
+    Rules of extensions such as Flask-Sock are not: their views use the server's socket themselves.
+    """
     if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
         return False
     if not any(rule.websocket for rule in app.url_map.iter_rules()):
@@ -93,7 +96,7 @@ def _is_ours(app: Carboy, environ: WSGIEnvironment) -> bool:
         rule, _ = app.url_map.bind_to_environ(environ).match(return_rule=True)
     except HTTPException:
         return False
-    return bool(rule.websocket)
+    return getattr(rule, "websocket_options", None) is not None
 
 
 async def _converse(app: Carboy, environ: WSGIEnvironment, transport: SocketTransport) -> None:
