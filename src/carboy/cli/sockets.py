@@ -159,6 +159,7 @@ class SocketTransport:
         self._room = threading.Event()
         self._reader: threading.Thread | None = None
         self._writing = asyncio.Lock()
+        self._replying: asyncio.Task[None] | None = None
         # OpenSSL lets only one thread at a time use a connection.
         self._turn = threading.Lock()
         head = [(name.encode(), value.encode("latin-1")) for name, value in _headers(environ)]
@@ -230,6 +231,8 @@ class SocketTransport:
                         self._news.clear()
             except TimeoutError:
                 pass
+        if self._replying is not None:
+            await self._replying
 
     def end(self) -> None:
         """The connection is of no use any more. Called in the connection's own thread."""
@@ -317,7 +320,7 @@ class SocketTransport:
         if not data:
             self._lose(1006, "")
         elif answers:
-            self.loop.create_task(self._reply(answers))
+            self._replying = self.loop.create_task(self._reply(answers))
         self._news.set()
 
     async def _reply(self, answers: list[Any]) -> None:

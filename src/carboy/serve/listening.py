@@ -75,3 +75,26 @@ def _remove_stale(path: Path) -> None:
                     probe.connect(str(path))
                 except ConnectionRefusedError:
                     path.unlink()
+
+
+def identity(descriptor: int) -> tuple[int, int] | None:
+    """What a descriptor stands for; None if it is not open."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def give_up(descriptor: int, expected: tuple[int, int] | None) -> None:
+    """Close this process's copy of the socket, in a way that lets its other owners close it again.
+
+    When the last process has done so, connections are refused instead of waiting for nobody.
+    """
+    if expected is None or identity(descriptor) != expected:
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.dup2(nothing, descriptor, inheritable=False)
+    finally:
+        os.close(nothing)

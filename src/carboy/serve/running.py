@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import socket
-import threading
 import time
 import typing as t
 
 import click
 
-from .listening import listen
+from .listening import give_up, identity, listen
 from .looking import Findings, look_at
 from .options import CannotServe, Options
 from .worker import Loader
@@ -23,8 +22,6 @@ if t.TYPE_CHECKING:
 _LAST_WORDS = 5
 #: Deaths of one worker, within so many seconds, that end the server: it cannot work.
 _DEATHS, _WITHIN = 5, 30.0
-#: Seconds after which a stopping server refuses connections.
-_UNTIL_REFUSED = 0.2
 #: Bytes of a request's head, and of a connection's read buffer.
 _HEAD_SIZE = 128 * 1024
 
@@ -87,7 +84,9 @@ def run(info: ScriptInfo, options: Options, *, relaxed: bool = False) -> int:
     if found.weakness:
         click.secho(f" * WARNING: {found.weakness}.", fg="red", err=True)
     _raise_descriptor_limit()
-    server.serve(target_loader=Loader(info, options, interface), wrap_loader=False)
+    server.serve(
+        target_loader=Loader(info, options, interface, listening.fileno()), wrap_loader=False
+    )
     return 1 if server.forced else 0
 
 
@@ -233,15 +232,8 @@ def _server_class(granian: t.Any) -> t.Any:
             self._shd = holder(self._sfd, self.bind_uds is not None, self.backlog)
 
         def _drop_shared_socket(self) -> None:
-            # Workers that finish their requests still hold it, and a client that comes now would
-            # wait for their end. They must have stopped to accept before.
-            timer = threading.Timer(_UNTIL_REFUSED, self._refuse)
-            timer.daemon = True
-            timer.start()
-
-        def _refuse(self) -> None:
-            with contextlib.suppress(OSError):
-                self.listening.shutdown(socket.SHUT_RDWR)
+            # Each worker gives its own copy up when it accepts no more.
+            give_up(self._sfd, identity(self._sfd))
 
         def signal_handler_interrupt(self, *args: t.Any, **kwargs: t.Any) -> None:
             """The first signal stops gracefully, the second at once."""

@@ -10,20 +10,28 @@ import signal
 import threading
 import typing as t
 
+from .listening import give_up, identity
+
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
 
     from .options import Options
 
-#: Seconds between two looks whether all have gone, and for their last bytes to leave.
+#: Seconds between two looks whether all have gone.
 _TICK = 0.02
+#: Seconds that streams and WebSockets have for their end. Requests are still accepted meanwhile.
+_GOODBYE = 5.0
+#: Seconds for last bytes to leave, and for Granian to do as it was told.
 _FLUSH = 0.1
 
 
-def stop_gently(app: Carboy, cut: t.Callable[[], None] | None, options: Options) -> None:
+def stop_gently(
+    app: Carboy, cut: t.Callable[[], None] | None, options: Options, listening: int
+) -> None:
     """Have this worker, about to be run by Granian, end in good order on SIGTERM.
 
-    ``cut`` ends what is left when the graceful time is over.
+    ``cut`` ends what is left when the graceful time is over, ``listening`` is the descriptor of the
+    listening socket.
     """
     import granian._signals as signals
 
@@ -34,7 +42,7 @@ def stop_gently(app: Carboy, cut: t.Callable[[], None] | None, options: Options)
 
     def on_loop(loop: asyncio.AbstractEventLoop) -> t.Any:
         event = set_loop_signals(loop)
-        end = _End(app, cut, options.graceful_timeout, event.set)
+        end = _End(app, cut, options.graceful_timeout, event.set, listening)
         try:
             loop.add_signal_handler(signal.SIGTERM, end.begin, loop)
             # Ctrl-C reaches all the processes; the one that watches over this one passes it on.
@@ -64,11 +72,14 @@ class _End:
         cut: t.Callable[[], None] | None,
         patience: float,
         stop: t.Callable[[], None],
+        listening: int,
     ) -> None:
         self._app = app
         self._cut = cut
         self._patience = patience
         self._stop = stop
+        self._listening = listening
+        self._socket = identity(listening)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -81,7 +92,7 @@ class _End:
             loop.call_later(self._patience, self._cut)
         serving = self._app._serving
         serving.close_connections()
-        until = loop.time() + self._patience
+        until = loop.time() + min(self._patience, _GOODBYE)
         some = bool(serving._to_close)
         # They come and go in threads, too, and it happens once: looking again is enough.
         while serving._to_close and loop.time() < until:  # noqa: ASYNC110
@@ -89,3 +100,5 @@ class _End:
         if some:
             await asyncio.sleep(_FLUSH)
         self._stop()
+        await asyncio.sleep(_FLUSH)
+        give_up(self._listening, self._socket)

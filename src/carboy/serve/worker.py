@@ -57,6 +57,8 @@ class Loader:
     info: ScriptInfo
     options: Options
     interface: str
+    #: The descriptor of the listening socket.
+    listening: int
 
     def __call__(self) -> t.Any:
         """The application, as Granian's interface takes it. Ends the process if it fails."""
@@ -69,7 +71,8 @@ class Loader:
             sys.stderr.flush()
             sys.exit(1)
         served = Guard(app, self.options) if self.interface == "asgi" else app
-        stop_gently(app, served.cut if isinstance(served, Guard) else None, self.options)
+        cut = served.cut if isinstance(served, Guard) else None
+        stop_gently(app, cut, self.options, self.listening)
         return served
 
 
