@@ -20,7 +20,7 @@ HARBOR := $(wildcard examples/harbor/requirements*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lint type bench compat compat-extensions compat-programs compat-servers compat-recipes servers hostile clean browser
+.PHONY: help setup demo test check fix lint type bench bench-sockets bench-growth soak compat compat-extensions compat-programs compat-servers compat-recipes servers hostile clean browser
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -59,13 +59,28 @@ fix: $(INSTALLED) ## format, and repair what the linter can repair
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(BENCH_VENV)/.installed ## Carboy beside Flask and Falcon; writes docs/benchmarks.md
+# The quick run asks for Flask and Falcon only; the whole one for all peers.
+bench: $(BENCH_VENV)/$(if $(findstring --quick,$(ARGS)),.installed,.peers) ## Carboy beside its peers, in process; writes docs/benchmarks.md
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)
+
+bench-sockets: $(BENCH_VENV)/.peers ## the same over a socket, one worker on one core
+	$(BENCH_VENV)/bin/python -m bench.sockets $(ARGS)
+
+bench-growth: $(BENCH_VENV)/.peers ## start-up, and growth with routes, hooks, bodies, fields
+	$(BENCH_VENV)/bin/python -m bench.growth $(ARGS)
+
+soak: $(BENCH_VENV)/.installed ## a million requests with eight threads: does anything grow?
+	$(BENCH_VENV)/bin/python -m bench.soak $(ARGS)
 
 $(BENCH_VENV)/.installed: pyproject.toml bench/requirements.txt
 	@echo "preparing $(BENCH_VENV) ..."
 	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable . -r bench/requirements.txt
+	@touch $@
+
+$(BENCH_VENV)/.peers: $(BENCH_VENV)/.installed bench/requirements-peers.txt
+	@scripts/install-wrk
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) -r bench/requirements.txt -r bench/requirements-peers.txt
 	@touch $@
 
 compat: ## Flask's own test suite on Flask and on Carboy; writes docs/compat-flask-suite.md
@@ -97,6 +112,9 @@ hostile: .venv-hostile/.installed ## fuzzing, attacks, schemathesis: over an hou
 	@.venv-hostile/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
 	@.venv-hostile/bin/python $(PIP_INSTALL) --editable . --group dev --group hostile $(addprefix -r ,$(HARBOR))
 	@touch $@
+
+serve-load: $(INSTALLED) ## carboy serve under load, signals and slow clients; ARGS=--write renews docs/serve.md
+	$(BIN)/python tests/load/serve_load.py $(ARGS)
 
 clean: ## remove the environments and everything else that make has made
 	rm -rf .venv-* .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -92,6 +92,7 @@ def read_frame(connection: socket.socket) -> tuple[int, bytes]:
 CLOSE = frame(8, struct.pack("!H", 1000))
 
 
+@pytest.mark.beyond
 @pytest.mark.parametrize("options", [(), ("--debug",), ("--debug", "--no-reload")])
 def test_a_websocket(start_server: Any, options: tuple[str, ...]) -> None:
     """Messages, fragments, a ping, and the close; with debugger and reloader, too."""

@@ -120,8 +120,8 @@ class Server:
         finally:
             writer.close()
 
-    async def stop(self) -> int:
-        if self.process.poll() is None:
+    async def stop(self, signalled: bool = False) -> int:
+        if not signalled and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
             return await asyncio.to_thread(self.process.wait, 60)
@@ -240,7 +240,7 @@ async def under(name: str, folder: Path, requests: int) -> tuple[str, str]:
             await reached(share)
             os.kill(_children(server.process.pid)[1], signal.SIGKILL)
     await running
-    code = await server.stop()
+    code = await server.stop(signalled=clients.ending)
     return f"{requests:,} requests, 32 clients: {name}", f"{clients.outcome()}; exit code {code}"
 
 
