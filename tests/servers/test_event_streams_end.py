@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import importlib.util
 import os
@@ -9,10 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from carboy import EventChannel, EventStream
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -92,3 +97,42 @@ def test_a_stop_ends_event_streams(server: subprocess.Popen[bytes], tmp_path: Pa
     connection.close()
     server.wait(20)
     assert "<down>" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_client_that_vanishes_from_an_idle_stream_is_noticed(app: Any, kind: str) -> None:
+    """By the next heartbeats, on a threaded WSGI server: the generator is closed."""
+    from werkzeug.serving import make_server
+
+    channel = EventChannel()
+    closed = threading.Event()
+
+    def here() -> Iterator[Any]:
+        try:
+            yield from channel.subscribe()
+        finally:
+            closed.set()
+
+    async def there() -> AsyncIterator[Any]:
+        try:
+            await asyncio.Event().wait()
+            yield "never"
+        finally:
+            closed.set()
+
+    make: Any = here if kind == "sync" else there
+    app.add_url_rule("/", "view", lambda: EventStream(make(), heartbeat=0.01))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), 20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            got = b""
+            while got.count(b":\n\n") < 3:
+                got += client.recv(4096)
+        assert closed.wait(20)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
