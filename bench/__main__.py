@@ -1,11 +1,11 @@
-"""Measure Carboy beside Flask and Falcon, in process, without a server.
+"""Measure Carboy beside its peers, in process, without a server.
 
-    python -m bench [--quick] [--cpu] [--rounds N] [--only CASE ...] [--without carboy]
+    python -m bench [--quick] [--cpu] [--rounds N] [--only CASE ...] [--who NAME ...] [--render]
 
-Each framework has a process of its own, driven by this one: in each round every framework runs the
+Each contestant has a process of its own, driven by this one: in each round every one of them runs the
 same request many times, one after the other, so that what disturbs the machine disturbs all of them.
-Answers are compared before anything is timed. Writes `docs/benchmarks.md` (not with `--quick` or a
-selection).
+Answers are compared before anything is timed. Writes `bench/results/requests.json` and
+`docs/benchmarks.md` (not with `--quick` or a selection).
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import imports, report
+from bench import report, results
 from bench.answers import differences
 from bench.cases import ALL, BY_NAME, Case
+from bench.contestants import ALL as EVERYBODY
+from bench.contestants import NAMED
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "benchmarks.md"
-README = Path(__file__).parents[1] / "README.md"
-FRAMEWORKS = ("carboy", "flask", "falcon", "floor", "library")
 # Each timing is the best of a few short bursts: what else the machine does hits some of them only.
-BURST_SECONDS = 0.01
-BURSTS = 4
+BURST_SECONDS = 0.008
+BURSTS = 3
 
 
 class Process:
@@ -36,6 +35,7 @@ class Process:
 
     def __init__(self, framework: str) -> None:
         self.framework = framework
+        self.who = NAMED[framework]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", framework],
             cwd=ROOT,
@@ -57,26 +57,20 @@ class Process:
         self.process.communicate()
 
 
-def runs_on(framework: str, case: Case) -> bool:
-    if framework == "library":
-        return bool(case.library)
-    return case.on_falcon or framework != "falcon"
-
-
 def prepare(workers: dict[str, Process], case: Case) -> list[str]:
     """Build the case's applications and compare their answers with Flask's."""
     complaints = []
     workers["flask"].tell("prepare", case)
     expected = workers["flask"].tell("ask", case)
     for name, worker in workers.items():
-        if name == "flask" or not runs_on(name, case):
+        if name == "flask" or not worker.who.runs(case):
             continue
-        worker.tell("prepare", case, **({"reply": expected} if name == "floor" else {}))
-        if name == "library":
+        worker.tell("prepare", case)
+        if worker.who.door == "call":
             continue
         for _ in range(2):  # the second answer comes from whatever the first one left behind
             answer = worker.tell("ask", case)
-            found = differences(case, expected, answer, strict=name in ("carboy", "floor"))
+            found = differences(case, expected, answer, strict=worker.who.exact)
             complaints += [f"{case.title} on {name}: {text}" for text in found]
     return complaints
 
@@ -96,12 +90,12 @@ def measure(
         (case.name, name): calibrate(worker, case, BURST_SECONDS)
         for case in chosen
         for name, worker in workers.items()
-        if runs_on(name, case)
+        if worker.who.runs(case)
     }
     results: dict[str, report.Times] = {case.name: {} for case in chosen}
     for number in range(rounds):
         for case in chosen:
-            running = [name for name in workers if runs_on(name, case)]
+            running = [name for name in workers if workers[name].who.runs(case)]
             # Nobody always goes first.
             first = number % len(running)
             for name in running[first:] + running[:first]:
@@ -115,34 +109,41 @@ def measure(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two rounds: are the answers equal?")
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--cpu", action="store_true", help="processor time: for a busy machine")
     parser.add_argument("--only", nargs="*", choices=sorted(BY_NAME), metavar="CASE")
-    parser.add_argument("--without", action="append", default=[], choices=FRAMEWORKS)
+    parser.add_argument("--who", nargs="*", choices=sorted(NAMED), metavar="NAME")
+    parser.add_argument("--render", action="store_true", help="write the page, measure nothing")
     options = parser.parse_args()
+    if options.render:
+        report.write()
+        return 0
     os.environ["BENCH_CLOCK"] = "cpu" if options.cpu else "wall"
     rounds = 2 if options.quick else options.rounds
     chosen = [BY_NAME[name] for name in options.only] if options.only else ALL
-    workers = {name: Process(name) for name in FRAMEWORKS if name not in options.without}
+    taking_part = [
+        who.name
+        for who in EVERYBODY
+        if who.name == "flask"  # the others' answers are held against Flask's
+        or (who.name in options.who if options.who else who.quick or not options.quick)
+    ]
+    workers = {name: Process(name) for name in taking_part}
     try:
         complaints = [text for case in chosen for text in prepare(workers, case)]
         if complaints:
             print("Answers differ; nothing was measured.", *complaints, sep="\n  ")
             return 1
-        results = measure(workers, chosen, rounds)
+        found = measure(workers, chosen, rounds)
     finally:
         for worker in workers.values():
             worker.close()
-    whole = not options.only and not options.without
-    import_times = imports.measure(3 if options.quick else 40) if whole else None
-    page = report.page(results, import_times, rounds, "processor" if options.cpu else "wall clock")
-    print(page)
-    if whole and not options.quick:
-        TARGET.write_text(page)
-        readme = README.read_text()
-        start, end = "<!-- bench -->", "<!-- /bench -->"
-        before, after = readme.split(start)[0], readme.split(end)[1]
-        README.write_text(f"{before}{start}\n{report.summary(results)}\n{end}{after}")
+    clock = "processor" if options.cpu else "wall clock"
+    if options.quick or options.only or options.who:
+        pairs = [("carboy", "flask"), ("carboy", "falcon"), ("carboy", "library")]
+        print(*report.cases_table(found, list(workers), pairs), sep="\n")
+    else:
+        results.save("requests", {"rounds": rounds, "clock": clock, "found": found})
+        report.write()
     return 0
 
 

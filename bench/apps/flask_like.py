@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,11 +12,56 @@ from bench import cases
 HERE = Path(__file__).parent
 
 
-def build(framework: ModuleType, name: str) -> Any:
-    """The WSGI application that answers the case called `name`."""
+def build(framework: ModuleType, name: str, views: str = "sync") -> Any:
+    """The application that answers the case called `name`; `views` is sync or async.
+
+    Carboy runs with Flask's default settings (the profile `flask`), so that the answers are equal;
+    with `views` as "defaults" it runs with its own, which add headers for safety.
+    """
+    if framework.__name__ == "carboy":
+        from carboy import config
+
+        config.use_profile("carboy" if views == "defaults" else "flask")
     app = framework.Flask("bench_app", root_path=str(HERE))
     _BUILDERS[name](framework, app)
+    if views == "async":
+        if name == "stream":
+            _stream_async(framework, app)
+        _all_async(framework, app)
     return app
+
+
+def _stream_async(fw: Any, app: Any) -> None:
+    def stream() -> Any:
+        async def lines() -> AsyncIterator[str]:
+            for number in range(cases.CHUNKS):
+                yield f"{number},Vessel {number},48.5\n"
+
+        return fw.Response(lines(), mimetype="text/csv")
+
+    app.view_functions["stream"] = stream
+
+
+def _all_async(fw: Any, app: Any) -> None:
+    """Give every view and hook of the application an `async def` around it.
+
+    That adds one call to what the same view written as `async def` would cost. The framework's own
+    view of static files stays as it is.
+    """
+
+    def wrapped(function: Any) -> Any:
+        async def step(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return step if fw.__name__ == "carboy" else app.ensure_sync(step)
+
+    for endpoint, view in app.view_functions.items():
+        if endpoint != "static":
+            app.view_functions[endpoint] = wrapped(view)
+    tables = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs")
+    for table in tables:
+        for functions in getattr(app, table).values():
+            functions[:] = [wrapped(function) for function in functions]
 
 
 def _text(fw: Any, app: Any) -> None:
