@@ -9,8 +9,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from carboy import Carboy
+from carboy.security import csrf_exempt
 
-from . import commands, csrf, display, errors, observability
+from . import commands, display, errors, observability
 from .cache import Cache, MemoryCache, RedisCache, connect_redis
 from .config import Config, from_environment
 from .db import Database
@@ -58,7 +59,8 @@ def create_app(config: Config | None = None, overrides: Mapping[str, Any] | None
     app.register_blueprint(fleet_web)
     app.register_blueprint(fleet_api, url_prefix="/api/v1")
     app.register_blueprint(health)
-    csrf.init_app(app, exempt=(fleet_api, health))
+    for blueprint in (fleet_api, health):  # no cookies there
+        csrf_exempt(blueprint)
     commands.init_app(app)
     return app
 

@@ -1,4 +1,4 @@
-"""Request ids, logs and security headers: what each request gets without a view's doing."""
+"""Request ids and logs: what each request gets without a view's doing."""
 
 from __future__ import annotations
 
@@ -10,32 +10,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from carboy import Carboy, Response, current_app, g, has_request_context, request
+from carboy import Carboy, Response, g, has_request_context, request
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # What the standard library puts on every record; anything else came from `extra=`.
 PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 access_log = logging.getLogger("harbor.access")
 
@@ -109,10 +88,6 @@ def _start() -> None:
 
 
 def _finish(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if current_app.config["SESSION_COOKIE_SECURE"]:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Request-ID"] = request_id()
