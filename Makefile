@@ -100,7 +100,7 @@ compat-recipes: ## Celery, RQ, Taskiq, structlog, Sentry, OpenTelemetry as docum
 
 servers: $(INSTALLED) ## the three doors on uvicorn, hypercorn and Granian
 	@$(BIN)/python $(PIP_INSTALL) --group servers
-	$(BIN)/python -m pytest $(ARGS) tests/servers/test_doors.py
+	$(BIN)/python -m pytest $(ARGS) tests/servers/test_doors.py tests/servers/test_websockets.py
 
 # It has an environment of its own: schemathesis brings a pytest plugin, atheris a compiler's worth.
 hostile: .venv-hostile/.installed ## fuzzing, attacks, schemathesis: over an hour; writes docs/hostile.md

@@ -267,7 +267,7 @@ def run_wsgi(application: t.Any, environ: WSGIEnvironment) -> Reply:
     try:
         body = application(environ, start_response)
     except StopIteration:
-        return Reply("101 Switching Protocols", [], _Detached())
+        return Reply("200 OK", [], _Detached())
     if not started or written:
         # start_response may come with the first chunk (PEP 3333), so ask for that one now.
         body = _Resumed(written, iter(body), getattr(body, "close", None))

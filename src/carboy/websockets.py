@@ -648,6 +648,7 @@ class WebSocket:
         self._inbox.clear()
         self._arrived.set()
         self._ctx = None
+        del self._transport  # Granian keeps the connection as long as somebody has it
 
     def _check_session(self) -> None:
         session = None if self._ctx is None else self._ctx._opened

@@ -496,6 +496,22 @@ class TestRouting:
         environ = environ_for("/x", headers=headers) | {"werkzeug.socket": "the socket"}
         assert through_wsgi(app, environ).text == "the socket"
 
+    def test_an_answer_over_the_servers_socket_ends_as_gunicorn_wants(self, app: Carboy) -> None:
+        """Flask-Sock's response ends a finished conversation by StopIteration."""
+
+        class Over(app.response_class):  # type: ignore[name-defined, misc]
+            def __call__(self, *args: Any) -> Any:
+                raise StopIteration
+
+        torn = []
+        app.teardown_request(torn.append)
+        app.add_url_rule("/x", "x", lambda: Over(), websocket=True)
+        headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        body = app(environ_for("/x", headers=headers), lambda status, headers, exc_info=None: None)
+        with pytest.raises(StopIteration):
+            iter(body)
+        assert torn == [None]
+
     def test_the_name_outside_of_a_websocket(self, app: Carboy) -> None:
         with app.test_request_context("/"), pytest.raises(RuntimeError, match=r"app\.websocket"):
             websocket.path
@@ -1078,6 +1094,24 @@ class TestTheEnd:
         with connect("/x") as ws:
             assert ws.receive() == "x"
         assert len(raised) == 1
+
+    def test_a_flood_into_the_void_ends(self, app: Carboy, monkeypatch: Any) -> None:
+        """Hypercorn and Granian drop what is sent to a client that has gone, without waiting."""
+        original = AsgiPeer._send
+
+        async def drop(self: AsgiPeer, message: Any) -> None:
+            if message["type"] != "websocket.send" or not self._left:
+                await original(self, message)
+
+        monkeypatch.setattr(AsgiPeer, "_send", drop)
+
+        @app.websocket("/x")
+        async def x() -> None:
+            while True:
+                await websocket.send("x")
+
+        with app.test_client().websocket_connect("/x") as ws:
+            assert ws.receive() == "x"
 
     def test_a_stopping_server_closes_with_1001(
         self, app: Carboy, colour: str, told: list[str], connect: Connect, door: str

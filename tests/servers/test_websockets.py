@@ -129,12 +129,12 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 class Server:
     """A server process on a port of its own."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, source: str = APP) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [part.format(port=self.port) for part in COMMANDS[name]]
-        (folder / "ws_app.py").write_text(APP)
+        (folder / "ws_app.py").write_text(source)
         self.name = name
         self.log = folder / "log"
         with self.log.open("wb") as log:
@@ -518,6 +518,45 @@ class TestHandshake:
         for number, wire in enumerate(open_ones):
             with wire:
                 assert wire.receive() == (TEXT, str(number).encode())
+
+
+SOCKET_APP = """\
+from carboy import Carboy, request
+from simple_websocket import ConnectionClosed, Server
+
+app = Carboy(__name__)
+
+@app.route("/echo", websocket=True)
+def echo():
+    ws = Server(request.environ)
+    try:
+        while True:
+            ws.send(ws.receive())
+    except ConnectionClosed:
+        return ""
+"""
+SOCKET_COMMANDS = {
+    "gunicorn": ["gunicorn", "-k", "gthread", "-b", "127.0.0.1:{port}", "ws_app:app"],
+    "carboy": ["carboy", "--app", "ws_app", "run", "--port", "{port}"],
+}
+
+
+@pytest.mark.parametrize("server_name", SOCKET_COMMANDS)
+def test_simple_websocket_on_servers_that_give_a_socket(
+    server_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Flask-Sock and Flask-SocketIO are built on."""
+    pytest.importorskip("simple_websocket")
+    pytest.importorskip(server_name)
+    monkeypatch.setitem(COMMANDS, server_name, SOCKET_COMMANDS[server_name])
+    server = Server(server_name, tmp_path, SOCKET_APP)
+    try:
+        server.wait_until_up()
+        with server.connect("/echo") as ws:
+            ws.send("hello")
+            assert ws.recv(20) == "hello"
+    finally:
+        server.stop()
 
 
 def test_the_end(name: str, tmp_path: Path) -> None:

@@ -39,8 +39,10 @@ class RsgiTransport:
         try:
             message = await self._transport.receive()
         except RuntimeError:  # RSGIProtocolClosed
+            self._let_go()
             raise WebSocketDisconnect(1006) from None
         if message.kind == _CLOSE:
+            self._let_go()
             raise WebSocketDisconnect(1005)
         return t.cast("str | bytes", message.data)
 
@@ -59,6 +61,10 @@ class RsgiTransport:
 
     async def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake, in which the protocol can say no code."""
-        self._protocol.close()
-        # Granian sends the frame when nobody has these any more.
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._protocol is not None:
+            self._protocol.close()
+        # Granian sends the frame, and ends the connection, when nobody has these any more.
         self._transport = self._protocol = None
