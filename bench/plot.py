@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 820
-LABELS = 215
+LABELS = 240
 BAR = 17
 ROW = 25
 STYLE = """\

@@ -31,7 +31,8 @@ def at_most(goal: str, figures: dict[str, float | None], limit: float) -> Line:
     known = {name: value for name, value in figures.items() if value is not None}
     if not known:
         return Line(goal, "-", None)
-    words = ", ".join(f"{name} {value:.2f}".strip() for name, value in known.items())
+    digits = 3 if abs(limit) < 0.4 else 2
+    words = ", ".join(f"{name} {value:.{digits}f}".strip() for name, value in known.items())
     return Line(goal, words, all(value <= limit for value in known.values()))
 
 
@@ -67,7 +68,7 @@ def _requests(found: dict[str, Any]) -> Iterator[Line]:
     falcon = {title[n]: share(found.get(n, {}), "carboy", "falcon") for n in PLAIN}
     flask = {title[n]: share(found.get(n, {}), "carboy", "flask") for n in PLAIN}
     yield at_most("1. WSGI: at most 1.0 x Falcon's time", falcon, 1.0)
-    yield at_most("1. WSGI: at most 1/15 (0.067) of Flask's time", _fine(flask), 1 / 15)
+    yield at_most("1. WSGI: at most 1/15 (0.067) of Flask's time", flask, 1 / 15)
     rest: dict[str, float | None] = {}
     libraries: dict[str, float | None] = {}
     for case in CASES:
@@ -90,11 +91,6 @@ def _requests(found: dict[str, Any]) -> Iterator[Line]:
         }
         goal = f"3. {door.upper()}, async views, in process: at most 1.0 x BlackSheep's time (ASGI)"
         yield at_most(goal, figures, 1.0)
-
-
-def _fine(figures: dict[str, float | None]) -> dict[str, float | None]:
-    """Three digits where the limit has three."""
-    return {f"{n} ({v:.3f})" if v is not None else n: v for n, v in figures.items()}
 
 
 def rate(found: dict[str, Any], name: str, server: str, case: str = "text") -> list[float] | None:

@@ -260,7 +260,7 @@ def soaked(kept: dict[str, Any]) -> list[str]:
 
 def requests_chart(found: dict[str, Times]) -> str:
     panels = []
-    for name in ("text", "json", "path", "echo"):
+    for name in ("text", "echo"):
         times = found.get(name, {})
         bars = [
             plot.Bar(_label(who.name), statistics.median(times[who.name]) * 1e6, _kind(who.name))
@@ -277,8 +277,7 @@ def sockets_chart(found: dict[str, Any]) -> str:
     for name in dict.fromkeys(entry["case"] for entry in found.values()):
         bars = [
             plot.Bar(
-                f"{NAMED[e['name']].title.split(',')[0].split(' ASGI')[0].split(' RSGI')[0]}"
-                f"{', sync' if e['name'].endswith('-sync') else ''}, {e['server']}",
+                f"{_short(e['name'])}, {e['server']}",
                 statistics.median(e["rates"]),
                 _kind(e["name"]),
             )
@@ -292,6 +291,14 @@ def sockets_chart(found: dict[str, Any]) -> str:
 
 def _label(name: str) -> str:
     return NAMED[name].title + (" (async)" if name in ("carboy-asgi", "carboy-rsgi") else "")
+
+
+def _short(name: str) -> str:
+    """The server says which door it is."""
+    plain = {"carboy-defaults": "Carboy, own defaults", "bare": "bare"}
+    title = plain.get(name) or NAMED[name.split("-")[0]].title
+    title = "bare" if name.startswith("bare-") else title
+    return title + (", sync" if name.endswith("-sync") else "")
 
 
 def _kind(name: str) -> str:

@@ -11,7 +11,28 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent / "results"
-PACKAGES = ["carboy", "flask", "werkzeug", "jinja2", "itsdangerous", "falcon", "bottle", "django", "starlette", "fastapi", "litestar", "blacksheep", "quart", "msgspec", "granian", "gunicorn", "uvicorn", "uvloop", "httptools", "hypercorn"]
+PACKAGES = [
+    "carboy",
+    "flask",
+    "werkzeug",
+    "jinja2",
+    "itsdangerous",
+    "falcon",
+    "bottle",
+    "django",
+    "starlette",
+    "fastapi",
+    "litestar",
+    "blacksheep",
+    "quart",
+    "msgspec",
+    "granian",
+    "gunicorn",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "hypercorn",
+]
 
 
 def save(name: str, found: dict[str, Any]) -> None:

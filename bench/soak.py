@@ -209,6 +209,9 @@ def main() -> int:
             "passed": verdict,
         },
     )
+    from bench import report  # which imports this module
+
+    report.write()
     for fault in faults:
         print(f"wrong: {fault}")
     print(f"{total:,} requests, {options.threads} threads; growth: {grown}")

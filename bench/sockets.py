@@ -52,6 +52,7 @@ COMMANDS = {
 }
 PAIRS = [
     ("carboy", "granian wsgi"),
+    ("carboy-defaults", "granian wsgi"),
     ("carboy-rsgi", "granian rsgi"),
     ("carboy-rsgi-sync", "granian rsgi"),
     ("carboy-asgi", "granian asgi"),
@@ -103,7 +104,6 @@ class Server:
         env = os.environ | {
             "BENCH_SERVE": f"{name}:{case.name}",
             "PYTHONPATH": str(ROOT),
-            # The door is the server's to choose: uvicorn asks nothing, granian was told.
         }
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
