@@ -101,10 +101,16 @@ def _fetcher(protocol: t.Any, length: str | None) -> Fetch:
         nonlocal chunks, received
         if chunks is None:  # the server's may not be iterated twice
             chunks = aiter(protocol)
-        while (chunk := await anext(chunks, None)) is not None:
-            if chunk:
-                received += len(chunk)
-                return chunk, received != expected
+        chunk = b""
+        while not chunk:
+            try:
+                # The builtin anext(chunks, None) ends Granian's process.
+                chunk = await chunks.__anext__()
+            except StopAsyncIteration:
+                break
+        if chunk:
+            received += len(chunk)
+            return chunk, received != expected
         # The server ends a broken body like a whole one.
         if expected is not None and received < expected:
             raise ClientGone
