@@ -6,8 +6,6 @@ import asyncio
 
 import pytest
 
-pytestmark = pytest.mark.beyond
-
 
 @pytest.fixture
 def room(app):
@@ -36,12 +34,14 @@ def status_of(client, **headers):
         return error.response.status_code
 
 
+@pytest.mark.beyond
 def test_a_websocket_is_a_route(room):
     with room.test_client().websocket_connect("/room") as ws:
         ws.send("hello")
         assert ws.receive() == "hello"
 
 
+@pytest.mark.beyond
 def test_a_page_of_another_site_opens_no_websocket(room):
     """Row 162: cross-site WebSocket hijacking."""
     client = room.test_client()
@@ -51,6 +51,7 @@ def test_a_page_of_another_site_opens_no_websocket(room):
     assert status_of(client) == 101
 
 
+@pytest.mark.beyond
 def test_a_websocket_message_over_the_limit_is_a_1009(room):
     """Row 221: a message over the limit."""
     from carboy import WebSocketDisconnect
@@ -63,6 +64,7 @@ def test_a_websocket_message_over_the_limit_is_a_1009(room):
     assert room.torn == [None]
 
 
+@pytest.mark.beyond
 def test_a_websocket_client_that_vanishes_ends_the_view(room):
     """Row 221: the client vanishes; the view is cancelled and torn down once."""
     from carboy import websocket
@@ -84,6 +86,7 @@ def test_a_websocket_client_that_vanishes_ends_the_view(room):
     assert room.torn == [None]
 
 
+@pytest.mark.beyond
 def test_a_request_for_a_websocket_rule_is_a_426(app, client):
     app.add_url_rule("/socket", "socket", lambda: "", websocket=True)
     response = client.get("/socket")
