@@ -22,7 +22,15 @@ from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import _get_server
 
 from . import json
-from .body import BodyStream, declared_length, is_chunked, parse_cookies, parse_pairs, parse_query
+from .body import (
+    BodyStream,
+    Values,
+    declared_length,
+    is_chunked,
+    parse_cookies,
+    parse_pairs,
+    parse_query,
+)
 from .dates import parse_date
 from .descriptors import lazy
 from .errors import FirstError
@@ -69,6 +77,8 @@ class Request(RequestBase):
 
     json_module: t.Any = json
     form_data_parser_class = FormParser
+    parameter_storage_class = Values
+    dict_storage_class = Values
 
     #: Why matching failed (404, 405, a redirect), raised when the request is dispatched.
     routing_exception: HTTPException | None = None
@@ -83,6 +93,8 @@ class Request(RequestBase):
     _max_form_parts: int | None = None
     _max_form_memory_size: int | None = None
     _form_is_loaded = False
+    _query: bytes | None = None
+    shallow = False
     _head: RequestHead
     _max_content_length: int | None = None
 
@@ -90,8 +102,9 @@ class Request(RequestBase):
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
     ) -> None:
         self.environ = environ
-        self.shallow = shallow
-        if populate_request and not shallow:
+        if shallow:
+            self.shallow = True
+        elif populate_request:
             environ["werkzeug.request"] = self
 
     @classmethod
@@ -102,7 +115,6 @@ class Request(RequestBase):
         request = cls.__new__(cls)
         request._head = head
         request._get = head.get  # type: ignore[method-assign]
-        request.shallow = False
         return request
 
     def _get(self, key: str, default: t.Any = None) -> t.Any:
@@ -139,13 +151,21 @@ class Request(RequestBase):
         def path(self) -> str:
             return "/" + _decode(self._get("PATH_INFO") or "").lstrip("/")
 
-        @lazy
+        @property
         def query_string(self) -> bytes:
-            text = self._get("QUERY_STRING", "")
-            try:
-                return text.encode("latin1")
-            except UnicodeEncodeError:  # a server that hands over decoded text
-                return text.encode(errors="surrogateescape")
+            query = self._query
+            if query is None:
+                text = self._get("QUERY_STRING", "")
+                try:
+                    query = text.encode("latin1")
+                except UnicodeEncodeError:  # a server that hands over decoded text
+                    query = text.encode(errors="surrogateescape")
+                self._query = query
+            return query
+
+        @query_string.setter
+        def query_string(self, value: bytes) -> None:
+            self._query = value
 
         @lazy
         def headers(self) -> EnvironHeaders:
@@ -165,9 +185,15 @@ class Request(RequestBase):
         @lazy
         def args(self) -> MultiDictType:
             text = self._get("QUERY_STRING", "")
-            if "&" in text:
-                self._check_fields(text)
-            if "query_string" not in self.__dict__ and text.isascii():
+            if "&" in text and (ctx := _cv.get(None)) is not None:
+                limit = ctx.app.config["MAX_QUERY_FIELDS"]
+                if limit is not None and text.count("&") >= limit:
+                    raise BadRequest(f"The address has more than {limit} parameters.")
+            if (
+                self._query is None
+                and text.isascii()
+                and type(self).query_string is Request.query_string
+            ):
                 return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
 
@@ -244,11 +270,6 @@ class Request(RequestBase):
     def _limit(self, key: str, fallback: int | None) -> int | None:
         app = _app()
         return fallback if app is None else app.config[key]
-
-    def _check_fields(self, query: str) -> None:
-        limit = self._limit("MAX_QUERY_FIELDS", None)
-        if limit is not None and query.count("&") >= limit:
-            raise BadRequest(f"The address has more than {limit} parameters.")
 
     @property
     def max_content_length(self) -> int | None:

@@ -162,7 +162,7 @@ class DefaultJSONProvider(JSONProvider):
     mimetype = _JSON
 
     _kept: tuple[object, dict[_Options, _Encode]] = (None, {})
-    _decided: tuple[object, _Encode, str] = (None, repr, _JSON)
+    _decided: tuple[tuple[t.Any, ...] | None, _Encode, str] = (None, repr, _JSON)
 
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return ``obj`` as JSON text.
@@ -210,27 +210,32 @@ class DefaultJSONProvider(JSONProvider):
 
         None when a subclass or the instance has its own :meth:`response`: call that one.
         """
-        config = self._app.config
         known, encode, mimetype = self._decided
         # PERF: what was decided for the last response holds for this one while nothing changed;
         # 0.7 µs, bench case "JSON".
-        if known == (
-            len(self.__dict__),
-            _decisive(type(self)),
-            config.get("JSON_SORT_KEYS"),
-            config.get("DEBUG"),
-        ):
-            try:
-                return (encode(obj) + "\n").encode(errors="backslashreplace"), mimetype
-            except ValueError:
-                pass
+        if known is not None:
+            config = self._app.config
+            if (
+                known[0] == _decisive(type(self))
+                and known[1] == config.get("JSON_SORT_KEYS")
+                and known[2] == config.get("DEBUG")
+            ):
+                try:
+                    return (encode(obj) + "\n").encode(), mimetype
+                except ValueError:  # a lone surrogate among them
+                    pass
         return super().reply(obj)
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        object.__setattr__(self, name, value)
+        if name not in ("_kept", "_decided"):
+            self._decided = (None, repr, _JSON)
 
     def _decide(self, encode: _Encode) -> None:
         """Remember how responses are written, if only the class and the configuration say so."""
         config = self._app.config
         if self.__dict__.keys() <= {"_app", "_kept", "_decided"} and not self._overrides_response():
-            known = (3, _decisive(type(self)), config.get("JSON_SORT_KEYS"), config.get("DEBUG"))
+            known = (_decisive(type(self)), config.get("JSON_SORT_KEYS"), config.get("DEBUG"))
             self._decided = (known, encode, self.mimetype)
 
     def _response_text(self, obj: t.Any) -> str:

@@ -51,6 +51,20 @@ class Router:
             return self._search(tree, method, path)
         head, _, tail = path.rpartition("/")
         if (edges := tree.tails.get(head)) is None:
+            front, slash, text = head.rpartition("/")
+            node = tree.forks.get(front)
+            if node is None or not slash or text in node.static:
+                return self._descend(tree, method, path)
+            try:
+                for edge in node.simple:
+                    if edge.accepts(text):
+                        if edge.whole and (node := edge.node.static.get(tail)) is not None:
+                            hit = node.ends.get(method)
+                            if hit is not None and hit.single:
+                                return hit.rule, {hit.name: hit.convert(text)}
+                        break
+            except Exception:
+                return None
             return self._descend(tree, method, path)
         try:
             for edge in edges:
@@ -103,12 +117,21 @@ class Router:
     def _descend(self, tree: Tree, method: str, path: str) -> Match | None:
         """Go down by the first transition that takes each segment: the first way that a search goes.
 
-        If there is a rule at its end, no other way matters; if not, the search begins.
+        If there is a rule at its end, no other way matters; if not, the search begins. It starts at
+        the last fork that only static transitions lead to, since these come first.
         """
-        node = tree.root
+        if path[:1] != "/" or path[1:2] == "/":
+            return None
+        forks = tree.forks
+        front = path.rpartition("/")[0]
+        while (start := forks.get(front)) is None:
+            if not front:
+                return self._search(tree, method, path)
+            front = front.rpartition("/")[0]
+        node = start
         values: list[str] = []
         try:
-            for segment in path.split("/"):
+            for segment in path[len(front) + 1 :].split("/"):
                 if (child := node.static.get(segment)) is not None:
                     node = child
                     continue

@@ -2,13 +2,14 @@
 
 Werkzeug's matcher is a state machine over the segments of a path: from each state a *static* transition
 is tried first, then the *dynamic* ones by weight; whoever comes first to a state that holds a rule for
-the method has found the answer. The nodes keep those states and that order. Two tables on top of them
-answer the usual paths without a walk:
+the method has found the answer. The nodes keep those states and that order. Three tables on top of them
+answer the usual paths without a walk from the root:
 
 - ``fixed``: path → what the state at the end of its static transitions answers;
-- ``tails``: path without its last segment → the dynamic transitions there.
+- ``tails``: path without its last segment → the dynamic transitions there;
+- ``forks``: path → the node at the end of its static transitions, if it has dynamic ones.
 
-Both look where Werkzeug looks first, so what they find is what Werkzeug finds; when they find nothing,
+They look where Werkzeug looks first, so what they find is what Werkzeug finds; when they find nothing,
 the walk takes over.
 """
 
@@ -110,11 +111,12 @@ class Node:
 class Tree:
     """A domain's nodes and tables. Not changed once it is made."""
 
-    __slots__ = ("fixed", "root", "tails")
+    __slots__ = ("fixed", "forks", "root", "tails")
 
     def __init__(self, url_map: Map, domain: State) -> None:
         self.fixed: dict[str, Ends] = {}
         self.tails: dict[str, tuple[Edge, ...]] = {}
+        self.forks: dict[str, Node] = {}
         self.root = Node({}, {})
         start = domain.static.get("")
         if start is not None:
@@ -134,6 +136,8 @@ class Tree:
             first.simple, first.rest = (), None
 
     def _tabulate(self, node: Node, path: str) -> None:
+        if node.edges:
+            self.forks[path] = node
         edges = (*node.simple, node.rest) if node.rest else node.simple
         if edges and all(edge.whole for edge in edges):
             self.tails[path] = edges
