@@ -63,7 +63,7 @@ def run(stop: threading.Event, children: list[subprocess.Popen[bytes]]) -> int:
         return 0
     with LOG.open("wb") as log:
         children.append(
-            start(environment, log, "run", "--host", HOST, "--port", str(port), "--no-reload")
+            start(environment, log, "serve", "--host", HOST, "--port", str(port), "--workers", "1")
         )
         address = f"http://{HOST}:{port}"
         wait_until_up(address, children[0], stop)

@@ -13,6 +13,7 @@ from carboy.security import csrf_exempt
 
 from . import commands, display, errors, observability
 from .cache import Cache, MemoryCache, RedisCache, connect_redis
+from .chat import fleet_chat
 from .config import Config, from_environment
 from .db import Database
 from .fleet_api import fleet_api
@@ -57,6 +58,7 @@ def create_app(config: Config | None = None, overrides: Mapping[str, Any] | None
 
     app.url_map.converters["imo"] = IMOConverter
     app.register_blueprint(fleet_web)
+    app.register_blueprint(fleet_chat)
     app.register_blueprint(fleet_api, url_prefix="/api/v1")
     app.register_blueprint(health)
     for blueprint in (fleet_api, health):  # no cookies there

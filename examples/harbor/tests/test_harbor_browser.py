@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -11,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harbor import auth, simulator
+from harbor import auth, chat, simulator
 from harbor.models import User, Vessel
 from harbor_helpers import IMO, NOW, PASSWORD, SECRET
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from carboy import Carboy
 
@@ -45,13 +46,28 @@ PATIENCE = 30  # seconds; a wait ends as soon as the page is ready
 
 @pytest.fixture
 def address(app: Carboy) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    """Harbor on the server that `carboy serve` stands on, in a thread of this process."""
+    embedded = pytest.importorskip("granian.server.embed", reason="needs granian")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = embedded.Server(app, "127.0.0.1", port, interface="asgi", websockets=True)
+    thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    wait_until_open(port)
+    yield f"http://127.0.0.1:{port}"
+    app.extensions["harbor.services"].live.close()
+    server.stop()
+    thread.join(PATIENCE)
+
+
+def wait_until_open(port: int) -> None:
+    """Returns when somebody listens there."""
+    for _ in range(PATIENCE * 20):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        threading.Event().wait(0.05)
+    raise AssertionError("the server did not start")
 
 
 @pytest.fixture
@@ -100,9 +116,9 @@ def fleet(app: Carboy, address: str, clock: Any) -> Callable[[int], None]:
 
 
 def test_a_dispatcher_signs_in_sees_twelve_vessels_and_sees_one_move(
-    browser: Any, address: str, fleet: Callable[[int], None], tmp_path: Path
+    browser: Any, app: Carboy, address: str, fleet: Callable[[int], None], tmp_path: Path
 ):
-    """EX-23: A dispatcher signs in sees twelve vessels and sees one move."""
+    """EX-23: A dispatcher signs in, sees twelve vessels, sees one move, and chats."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -151,6 +167,22 @@ def test_a_dispatcher_signs_in_sees_twelve_vessels_and_sees_one_move(
     )
     assert browser.save_screenshot(str(picture))
     assert picture.stat().st_size > 20_000
+
+    # What she says, and what others say, stands in the chat.
+    find("#chat summary")[0].click()
+    wait_for(lambda: find("#chat[data-state=open]"))
+    find("#chat-text")[0].send_keys("Berth 4 is free.")
+    find("#chat-form button")[0].click()
+    wait_for(lambda: [item.text for item in find("#chat-said .own p")] == ["Berth 4 is free."])
+    with app.app_context():
+        chat.say("Grace", "Taking it.\nThanks!")
+    wait_for(lambda: len(find("#chat-said li")) == 2)
+    assert find("#chat-said li:not(.own) p")[0].text == "Taking it.\nThanks!"
+    assert browser.save_screenshot(str(picture.with_name("harbor-chat.png")))
+    find("#chat summary")[0].click()
+    with app.app_context():
+        chat.say("Grace", "Under way.")
+    wait_for(lambda: find("#chat-unread")[0].text == "1")
 
     # Its page draws its track and follows it.
     find(f'button[data-imo="{mover.imo}"]')[0].click()
