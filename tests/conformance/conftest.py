@@ -128,6 +128,12 @@ def door(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def length_last(answer: Answer) -> Answer:
+    """Some servers put Content-Length where they want it."""
+    headers = sorted(answer.headers, key=lambda pair: pair[0] == "content-length")
+    return Answer(answer.code, headers, answer.body)
+
+
 @pytest.fixture
 def visit(app: Any, door: str) -> Callable[..., Answer]:
     """``visit("/path", "GET", query=..., headers=..., body=..., compare=True)``."""
@@ -138,7 +144,11 @@ def visit(app: Any, door: str) -> Callable[..., Answer]:
             if door == "live":
                 more = {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(LIVE.PORT), **more}
                 more["headers"] = {"Connection": "close", **(more.get("headers") or {})}
-            assert answer == through_wsgi(app, environ_for(path, method, **more))
+            expected = through_wsgi(app, environ_for(path, method, **more))
+            if door == "live":
+                assert length_last(answer) == length_last(expected)
+            else:
+                assert answer == expected
         return answer
 
     return visit

@@ -28,16 +28,18 @@ GUNICORN = ["gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket", SITE]
 COMMANDS = {
     "uvicorn": ["uvicorn", SITE, "--port={port}", "--no-proxy-headers"],
     "hypercorn": ["hypercorn", f"asgi:{SITE}", "--bind=127.0.0.1:{port}"],
-    "daphne": ["daphne", "--bind=127.0.0.1", "--port={port}", SITE],
-    "gunicorn-asgi": [*GUNICORN, "--worker-class=asgi"],
     "gunicorn-wsgi": [*GUNICORN, "--worker-class=gthread", "--threads=4"],
     "granian-rsgi": [*GRANIAN, "--interface=rsgi"],
     "granian-asgi": [*GRANIAN, "--interface=asgi"],
     "granian-wsgi": [*GRANIAN, "--interface=wsgi"],
 }
+NOT_ASCII = ["latin-1 header", "test_each_fact[live-sync-header]", "-async-header]", "all headers"]
+OF_GRANIANS_WSGI = ["reading_in_parts", "readline", "middleware_that_changes_the_answer"]
 #: Cases that a server cannot pass, by a part of their names; docs/compat-servers.md says why.
 LIMITS: dict[str, list[str]] = {
     "uvicorn": ["unusual code"],
+    "granian-rsgi": [*NOT_ASCII],
+    "granian-wsgi": [*NOT_ASCII, *OF_GRANIANS_WSGI],
 }
 
 
