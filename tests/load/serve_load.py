@@ -172,11 +172,15 @@ class Clients:
         self.answered: set[str] = set()
         self.count: Counter[str] = Counter()
         self.ending = False
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(self.clients):
                 group.create_task(self._client())
+        for writer in self.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.1)  # transports close in the loop's next turns
 
     async def _client(self) -> None:
         writer = None
@@ -186,6 +190,7 @@ class Clients:
             try:
                 if writer is None:
                     reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+                    self.writers.append(writer)
             except OSError:
                 self.count["not connected"] += 1
                 if self.ending:
@@ -310,7 +315,8 @@ async def idle(folder: Path, kind: str, number: int) -> tuple[str, str]:
     for reader, writer in writers:
         last = await reader.read()
         ended += last.endswith(b"0\r\n\r\n") or last[2:4] == b"\x03\xe9"
-        writer.close()
+        writer.transport.abort()
+    await asyncio.sleep(0.1)
     return (
         f"{number:,} idle {kind}, one worker",
         f"{each:.1f} kB each; another request takes {answer:.1f} ms; SIGTERM: {ended:,} told,"

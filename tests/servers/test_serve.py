@@ -581,6 +581,29 @@ def test_the_other_interfaces_say_what_they_lack(serve: Serve, interface: str, g
     assert server.wait_until_ended() == 0
 
 
+@pytest.mark.parametrize("interface", ["wsgi", "rsgi"])
+def test_the_gaps_are_still_there(serve: Serve, interface: str) -> None:
+    """Why ASGI is chosen: docs/serve.md has the table. A Granian that mends one fails here."""
+    server = serve("--interface", interface)
+    answer = ask(server, asking("/length", CLOSE + CHUNKED, "POST") + b"4\r\nhalf\r\nzz\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    server.wait_for("<body of 4>")
+    assert ask(server, asking("/failing", CLOSE)).endswith(b"part\r\n0\r\n\r\n")
+    head = CLOSE + "X-Name: \xe4\r\nX-Auth-User: real\r\nX_Auth_User: forged\r\n"
+    headers = json.loads(ask(server, asking("/headers", head)).partition(b"\r\n\r\n")[2])
+    assert headers.get("X-Name", "") == ""
+    assert headers["X-Auth-User"] == ("forged" if interface == "wsgi" else "real")
+
+
+def test_a_half_closed_client_is_not_answered(serve: Serve) -> None:
+    """What Granian does over any interface; a Granian that answers fails here."""
+    server = serve()
+    with connect(server, asking("/wait")) as connection:
+        server.wait_for("<waiting>")
+        connection.shutdown(socket.SHUT_WR)
+        assert read(connection) == b""
+
+
 # -- addresses -------------------------------------------------------------------------------------
 
 
