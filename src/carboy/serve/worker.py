@@ -44,6 +44,9 @@ _REASONS = {
     400: b"The request ended before its body was complete, or is malformed.\n",
     408: b"The body of the request did not come in time.\n",
 }
+#: Seconds beyond the graceful timeout after which a worker without a parent ends at once.
+_GRACE = 5.0
+
 _NO_HOST = b"A request of HTTP/1.1 must have a Host header.\n"
 #: RFC 9112 section 6.1: who does not know a coding cannot tell where the body ends.
 _CODINGS = b"The only transfer coding taken here is chunked, once.\n"
@@ -62,7 +65,7 @@ class Loader:
 
     def __call__(self) -> t.Any:
         """The application, as Granian's interface takes it. Ends the process if it fails."""
-        _follow_parent()
+        _follow_parent(self.options.graceful_timeout)
         WORKERS.threads = self.options.threads
         try:
             app = self.info.load_app()
@@ -76,8 +79,11 @@ class Loader:
         return served
 
 
-def _follow_parent() -> None:
-    """End this worker, gracefully, when the process that watches over it has died."""
+def _follow_parent(patience: float) -> None:
+    """End this worker, gracefully, when the process that watches over it has died.
+
+    Nobody is left who would kill it if that takes longer than ``patience`` seconds and a few.
+    """
     parent = parent_process()
     if parent is None:
         return
@@ -85,6 +91,8 @@ def _follow_parent() -> None:
     def follow() -> None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(patience + _GRACE)
+        os._exit(1)
 
     threading.Thread(target=follow, name="carboy-parent", daemon=True).start()
 
