@@ -282,7 +282,9 @@ def test_a_value_that_does_not_fit_is_a_422_that_names_the_field(
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("document", [b"", b"{", b"\xff", b'{"other":' + b"[" * 100_000, b'{"name": NaN}'])
+@pytest.mark.parametrize(
+    "document", [b"", b"{", b"\xff", b'{"other":' + b"[" * 100_000, b'{"name": NaN}']
+)
 def test_what_is_no_json_is_a_400(vessels: Any, document: bytes) -> None:
     assert vessels.test_client().post("/vessels", data=document).status_code == 400
     with pytest.raises(BadRequest):
