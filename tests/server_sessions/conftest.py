@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def running_redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of a Redis that holds nothing else. Skips where none is installed."""
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
@@ -29,15 +30,22 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     redis = pytest.importorskip("redis")
     port = free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    server = subprocess.Popen(
-        command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL
-    )
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     address = f"redis://127.0.0.1:{port}/0"
     with redis.Redis.from_url(address, retry=redis.retry.Retry(_backoff(), 100)) as client:
         client.ping()
-    yield address
-    server.terminate()
-    server.wait(10)
+    try:
+        yield address, server
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis for all tests."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as (address, _):
+        yield address
 
 
 def _backoff() -> Any:

@@ -18,6 +18,8 @@ from carboy import Carboy, session
 from carboy.server_sessions import ServerSessions, interface, store_from
 from carboy.server_sessions.stores import Change, Record
 
+from .conftest import running_redis
+
 pytestmark = pytest.mark.beyond
 
 
@@ -371,6 +373,21 @@ def test_while_the_store_is_away_only_who_needs_it_gets_a_503(
     assert "secret-value" not in caplog.text and "ConnectionError" in caplog.text
     sessions._store, sessions._rest_until = store, 0.0
     assert client.get("/all").json == {"a": "b"}
+
+
+def test_a_redis_that_is_killed_is_a_503(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The real thing: the process is gone, and its connections with it."""
+    with running_redis(tmp_path) as (address, server):
+        app = make_app(store_from(address))
+        client = app.test_client()
+        client.get("/set/a/b")
+        assert client.get("/all").json == {"a": "b"}
+        server.kill()
+        server.wait(10)
+        assert client.get("/all").status_code == 503
+        assert client.get("/plain").status_code == 200
+        assert "redis.exceptions" in caplog.text
+        interface_of(app)._store._client.close()
 
 
 def test_what_cannot_be_stored_is_not_acknowledged(store: Any) -> None:
