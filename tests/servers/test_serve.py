@@ -667,6 +667,23 @@ def test_the_access_log_cannot_be_forged(serve: Serve) -> None:
     assert line.endswith('ms id\\"\\x85 1')
 
 
+def test_the_access_log_has_websockets(serve: Serve) -> None:
+    """When they are over: 101, what was sent; 403 where they were refused."""
+    server = serve("--access-log", source=ECHO)
+    with open_websocket(server, "/echo") as connection:
+        connection.sendall(frame(1, b"hello"))
+        assert connection.recv(7) == b"\x81\x05hello"
+        connection.sendall(frame(8, struct.pack("!H", 1000)))
+        read(connection)
+    server.wait_for('"GET /echo HTTP/1.1" 101 5 ')
+    key = base64.b64encode(bytes(16)).decode()
+    head = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+    head += "Sec-WebSocket-Version: 13\r\nOrigin: http://evil.test\r\n"
+    with connect(server, asking("/echo", head)) as connection:
+        assert connection.recv(12) == b"HTTP/1.1 403"
+    server.wait_for('"GET /echo HTTP/1.1" 403 ')
+
+
 def test_the_access_log_has_a_format(serve: Serve) -> None:
     """Headers of the request and of the answer, the query, the size."""
     form = "<%(method)s %(query)s %(size)s %(in:X-One)s %(out:content-type)s %(in:none)s>"

@@ -124,12 +124,31 @@ class Guard:
         try:
             if kind == "http":
                 await self._serve(_Exchange(scope, receive, send, self._patience))
-            else:
+            elif self._log is None:
                 await self._app(scope, receive, send)
-                if self._log is not None:
-                    self._log(scope, 101, (), 0, 0.0)
+            else:
+                await self._converse(scope, receive, send)
         finally:
             self._tasks.discard(task)
+
+    async def _converse(self, scope: Message, receive: Receive, send: Send) -> None:
+        """A WebSocket, of which a line is written when it is over."""
+        begun, status, size = time.perf_counter(), 0, 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status, size
+            kind = message["type"]
+            if kind == "websocket.send":
+                size += len(message.get("text") or message.get("bytes") or "")
+            elif not status:
+                status = 101 if kind == "websocket.accept" else message.get("status", 403)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            if self._log is not None:
+                self._log(scope, status, (), size, time.perf_counter() - begun)
 
     async def _serve(self, exchange: _Exchange) -> None:
         scope = exchange.scope
