@@ -7,7 +7,9 @@ lost: a request that the application has carried out, and whose answer never cam
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -102,6 +104,12 @@ class Server:
                 start_new_session=True,
             )
         self.port = 0
+        # Also when the run fails.
+        atexit.register(self.kill)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     async def up(self) -> Server:
         while not (found := re.search(r"Running on http://.*:(\d+)", self.log.read_text())):
@@ -126,10 +134,8 @@ class Server:
         try:
             return await asyncio.to_thread(self.process.wait, 60)
         finally:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            self.kill()
+            atexit.unregister(self.kill)
 
     def memory(self) -> int:
         """Bytes of all its processes, what they share counted once."""
