@@ -43,6 +43,7 @@ from .scaffold import (
 )
 from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
+from .shortcuts import SLOW
 from .urls import url_for
 from .wrappers import Request, Response, _split_blueprint_path
 
@@ -289,7 +290,7 @@ class Carboy(StaticFiles, Scaffold):
     @lazy
     def _router(self) -> Router:
         # Where the host plays a part, only Werkzeug's adapter looks at it.
-        return Router(self.url_map) if self._routes_itself else Undecided(self.url_map)
+        return Router(self.url_map) if self._routes_itself and not SLOW else Undecided(self.url_map)
 
     @lazy
     def _url_builder(self) -> UrlBuilder:

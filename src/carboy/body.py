@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import typing as t
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import (
@@ -14,6 +14,8 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 from werkzeug.sansio.http import parse_cookie
+
+from .shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -201,19 +203,23 @@ def parse_query(query: bytes, cls: type[MultiDict[str, str]]) -> t.Any:
 
 def parse_pairs(text: str, cls: type[MultiDict[str, str]]) -> t.Any:
     """The pairs of a query string whose bytes outside ASCII are decoded already."""
+    if SLOW:
+        found = cls(parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote"))
+        return found
     if "%" not in text and "+" not in text:
         if cls is not Values:
             return multi_dict([pair.partition("=")[::2] for pair in text.split("&") if pair], cls)
-        # PERF: what multi_dict does, without a list of pairs; bench case "path parameter + query".
-        found = Values.__new__(Values)
-        for pair in text.split("&"):
-            if pair:
-                key, _, value = pair.partition("=")
-                if (known := _item(found, key)) is not None:
-                    known.append(value)
-                else:
-                    _put(found, key, [value])
-        return found
+        # PERF: one pass where no name comes twice; bench case "path parameter + query".
+        parts = text.split("&")
+        lists = {}
+        for pair in parts:
+            key, _, value = pair.partition("=")
+            lists[key] = [value]
+        if len(lists) == len(parts) and "" not in lists:
+            found = Values.__new__(Values)
+            _fill(found, lists)
+            return found
+        return multi_dict([pair.partition("=")[::2] for pair in parts if pair], cls)
     pairs = []
     for pair in text.split("&"):
         if pair:
@@ -259,6 +265,7 @@ class Values(ImmutableMultiDict[str, str]):
 
 _item: t.Any = dict.get
 _put: t.Any = dict.__setitem__
+_fill: t.Any = dict.update
 
 # To a user it is Werkzeug's class; its repr says so.
 Values.__name__ = Values.__qualname__ = "ImmutableMultiDict"
@@ -266,7 +273,7 @@ Values.__name__ = Values.__qualname__ = "ImmutableMultiDict"
 
 def multi_dict(pairs: list[tuple[str, str]], cls: type[MultiDict[str, str]]) -> t.Any:
     """``cls(pairs)``, sooner for the class that requests use."""
-    if cls is not Values and cls is not ImmutableMultiDict:
+    if SLOW or (cls is not Values and cls is not ImmutableMultiDict):
         return cls(pairs)
     # A MultiDict is a dict of lists; filled here, it need not copy and check each pair.
     found: t.Any = cls.__new__(cls)
@@ -281,7 +288,7 @@ def multi_dict(pairs: list[tuple[str, str]], cls: type[MultiDict[str, str]]) -> 
 def parse_cookies(header: str, cls: type[MultiDict[str, str]]) -> t.Any:
     """The cookies of a request, as ``cls``, in the order they came."""
     pairs = []
-    if '"' not in header and "\t" not in header:
+    if not SLOW and '"' not in header and "\t" not in header:
         for part in header.split(";"):
             key, _, value = part.strip(" ").partition("=")
             if " " in key or " " in value:
@@ -297,7 +304,28 @@ def parse_cookies(header: str, cls: type[MultiDict[str, str]]) -> t.Any:
 def cookies_named(name: str, header: str) -> list[str] | None:
     """The values of the cookies of one name, or None: :func:`parse_cookies` has to be asked."""
     compact = header.replace("; ", ";")
-    if '"' in compact or " " in compact or "\t" in compact or not compact.isascii():
+    if SLOW or '"' in compact or " " in compact or "\t" in compact or not compact.isascii():
         return None
     start = f"{name}="
     return [part[len(start) :] for part in compact.split(";") if part.startswith(start)]
+
+
+def decode_latin1(text: str) -> str:
+    """The characters of a WSGI string: bytes in latin-1's clothes (PEP 3333)."""
+    return text if text.isascii() else text.encode("latin1", "replace").decode(errors="replace")
+
+
+class ClosingBody:
+    """The body of a streamed response: its chunks as bytes, and the response's ``close``."""
+
+    __slots__ = ("_response", "close")
+
+    def __init__(self, response: t.Any) -> None:
+        self._response = response
+        self.close = response.close
+
+    def __iter__(self) -> t.Iterator[bytes]:
+        # The server iterates over the generator itself, without a step through this object.
+        response = self._response
+        chunks = response.response if response.direct_passthrough else response.iter_encoded()
+        return iter(chunks)

@@ -22,6 +22,7 @@ from .errors import NO_WEBSOCKETS_HERE, UpgradeRequired
 from .globals import NO_REQUEST_CONTEXT, _cv
 from .headers import location_of
 from .hosts import is_well_formed, well_formed
+from .shortcuts import SLOW
 from .signals import appcontext_popped, appcontext_pushed
 from .transport import RequestHead
 from .wrappers import Request
@@ -40,6 +41,8 @@ if t.TYPE_CHECKING:
     from .websockets import WebSocket
 
 _missing: t.Any = object()
+
+_PLAIN = frozenset({"slow"}) if SLOW else frozenset()
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
@@ -236,15 +239,19 @@ class RequestContext(AppContext):
     ) -> None:
         self.app = app
         self.head = RequestHead(t.cast("WSGIEnvironment", environ)) if head is None else head
+        # PERF: an attribute of the object itself is found five times as soon as the class's default.
+        self._made = request
+        self._opened = session
+        self._wants_response = False
+        self._holds = 0
+        self._plan = self._rule = None
         if request is not None:
-            self.request = self._made = request
-        if session is not None:
-            self._opened = session
+            self.request = request
 
     @lazy
     def over(self) -> frozenset[str]:
         """The lifecycle methods that the application replaces."""
-        return self.app._plans.overrides(self.app)
+        return self.app._plans.overrides(self.app) or _PLAIN
 
     @lazy
     def _after_request_functions(self) -> list[ct.AfterRequestCallable[t.Any]]:
@@ -257,7 +264,11 @@ class RequestContext(AppContext):
         def request(self) -> Request:
             """The request object, of the application's ``request_class``."""
             app = self.app
-            request = self._made = app.request_class.of(self.head)
+            cls = app.request_class
+            if cls is Request and (environ := self.head.made) is not None:
+                request = self._made = Request(environ)
+            else:
+                request = self._made = cls.of(self.head)
             request.json_module = app.json
             if self._rule is not None:
                 request.url_rule = self._rule
@@ -383,9 +394,10 @@ class RequestContext(AppContext):
         """Match by the compiled router, or by Werkzeug where that one leaves it open."""
         app = self.app
         head = self.head
+        over = self.over
         if head.host not in well_formed and not is_well_formed(head.host):
             self._refuse_host()
-        elif app.config["TRUSTED_HOSTS"] is None and "create_url_adapter" not in self.over:
+        elif app.config["TRUSTED_HOSTS"] is None and not (over and "create_url_adapter" in over):
             path = head.path
             found = app._router.match(head.method, path, app.url_map.default_subdomain)
             if found is not None and (path.isascii() or _digits_are_ascii(found, path)):

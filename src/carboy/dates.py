@@ -65,3 +65,17 @@ def parse_date(value: str | None) -> datetime | None:
             if http_date(moment) == value:
                 return moment
     return http.parse_date(value)
+
+
+def is_date(value: str) -> bool:
+    """Whether reading the value as a date does not fail; an entity tag is read as none."""
+    try:
+        parse_date(value)
+    except (OverflowError, ValueError):
+        return False
+    return True
+
+
+def date_or_none(value: str | None) -> datetime | None:
+    """The date that a header holds, or None: there is none that a calendar has."""
+    return parse_date(value) if value and is_date(value) else None

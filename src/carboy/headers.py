@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.http import HTTP_STATUS_CODES, dump_options_header
+from werkzeug.utils import get_content_type
 
 from .dates import http_date
 
@@ -294,3 +295,9 @@ def _pair(key: str, value: t.Any, parameters: dict[str, t.Any] | None = None) ->
     if len(key) == 8 and key.lower() == "location":
         value = location_of(value)
     return key, value_of(key, value)
+
+
+@lru_cache(maxsize=128)
+def content_type_of(mimetype: str, charset: str) -> str:
+    """The Content-Type of a media type: text has the charset in it. ValueError for a bad one."""
+    return value_of("Content-Type", get_content_type(mimetype, charset))

@@ -17,6 +17,7 @@ from itertools import chain
 from operator import attrgetter
 from types import FunctionType
 
+from .shortcuts import SLOW
 from .signals import (
     appcontext_popped,
     appcontext_pushed,
@@ -29,6 +30,10 @@ from .wrappers import _split_blueprint_path
 
 if t.TYPE_CHECKING:
     from .app import Carboy
+
+#: What a request's context has for ``over`` where nothing is replaced: a mark, if no shortcut is to
+#: be taken, since none is where anything is replaced.
+PLAIN: frozenset[str] = frozenset({"slow"}) if SLOW else frozenset()
 
 K = t.TypeVar("K")
 V = t.TypeVar("V")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from werkzeug.routing import BuildError
 
 from .globals import _cv
+from .shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import MapAdapter
@@ -84,7 +85,8 @@ def _compiled(
 ) -> str | None:
     head = ctx.head
     if (
-        not app._routes_itself
+        SLOW
+        or not app._routes_itself
         or "create_url_adapter" in ctx.over
         or ctx._refused
         or head.get("SCRIPT_NAME")

@@ -16,7 +16,6 @@ from werkzeug.datastructures import Authorization, EnvironHeaders, IfRange, Immu
 from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import dump_cookie, parse_if_range_header
-from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import _get_server
@@ -24,19 +23,30 @@ from werkzeug.wsgi import _get_server
 from . import json
 from .body import (
     BodyStream,
+    ClosingBody,
     Values,
     declared_length,
+    decode_latin1,
     is_chunked,
     parse_cookies,
     parse_pairs,
     parse_query,
 )
-from .dates import parse_date
+from .dates import date_or_none, is_date
 from .descriptors import lazy
 from .errors import FirstError
 from .formparsing import FormParser
 from .globals import _cv
-from .headers import LEFT_BARE, CookieScope, Headers, check_pairs, plain_cookie, status_of, value_of
+from .headers import (
+    LEFT_BARE,
+    CookieScope,
+    Headers,
+    check_pairs,
+    content_type_of,
+    plain_cookie,
+    status_of,
+)
+from .shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -60,11 +70,6 @@ def _split_blueprint_path(name: str) -> tuple[str, ...]:
     """``"a.b.c"`` → ``("a.b.c", "a.b", "a")``: a nested blueprint, then its parents."""
     parts = name.split(".")
     return tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
-
-
-def _decode(text: str) -> str:
-    """The characters of a WSGI string: bytes in latin-1's clothes (PEP 3333)."""
-    return text if text.isascii() else text.encode("latin1", "replace").decode(errors="replace")
 
 
 class Request(RequestBase):
@@ -145,11 +150,11 @@ class Request(RequestBase):
 
         @lazy
         def root_path(self) -> str:
-            return _decode(self._get("SCRIPT_NAME") or "").rstrip("/")
+            return decode_latin1(self._get("SCRIPT_NAME") or "").rstrip("/")
 
         @lazy
         def path(self) -> str:
-            return "/" + _decode(self._get("PATH_INFO") or "").lstrip("/")
+            return "/" + decode_latin1(self._get("PATH_INFO") or "").lstrip("/")
 
         @property
         def query_string(self) -> bytes:
@@ -189,11 +194,7 @@ class Request(RequestBase):
                 limit = ctx.app.config["MAX_QUERY_FIELDS"]
                 if limit is not None and text.count("&") >= limit:
                     raise BadRequest(f"The address has more than {limit} parameters.")
-            if (
-                self._query is None
-                and text.isascii()
-                and type(self).query_string is Request.query_string
-            ):
+            if self._query is None and type(self) is Request and text.isascii():
                 return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
 
@@ -215,20 +216,20 @@ class Request(RequestBase):
 
         @lazy
         def date(self) -> datetime | None:
-            return _date_or_none(self._get("HTTP_DATE"))
+            return date_or_none(self._get("HTTP_DATE"))
 
         @lazy
         def if_modified_since(self) -> datetime | None:
-            return _date_or_none(self._get("HTTP_IF_MODIFIED_SINCE"))
+            return date_or_none(self._get("HTTP_IF_MODIFIED_SINCE"))
 
         @lazy
         def if_unmodified_since(self) -> datetime | None:
-            return _date_or_none(self._get("HTTP_IF_UNMODIFIED_SINCE"))
+            return date_or_none(self._get("HTTP_IF_UNMODIFIED_SINCE"))
 
         @lazy
         def if_range(self) -> IfRange:
             value = self._get("HTTP_IF_RANGE")
-            return parse_if_range_header(value if value and _is_date(value) else None)
+            return parse_if_range_header(value if value and is_date(value) else None)
 
         @lazy
         def form(self) -> MultiDictType:
@@ -415,31 +416,12 @@ def _refuse_constant(name: str) -> t.NoReturn:
 _CONDITIONS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
 
 
-def _is_date(value: str) -> bool:
-    """Whether reading the value as a date does not fail; an entity tag is read as none."""
-    try:
-        parse_date(value)
-    except (OverflowError, ValueError):
-        return False
-    return True
-
-
-def _date_or_none(value: str | None) -> datetime | None:
-    return parse_date(value) if value and _is_date(value) else None
-
-
 def encode(text: str) -> bytes:
     """The text as UTF-8; a lone surrogate, which has no UTF-8 form, becomes ``?``."""
     try:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode(errors="replace")
-
-
-@lru_cache(maxsize=128)
-def content_type_of(mimetype: str, charset: str) -> str:
-    """The Content-Type of a media type: text has the charset in it. ValueError for a bad one."""
-    return value_of("Content-Type", get_content_type(mimetype, charset))
 
 
 #: ``bytes=-500``: the last so many bytes.
@@ -496,7 +478,7 @@ class Response(ResponseBase):
             self.response = []
         elif not isinstance(response, str | bytes | bytearray):
             self.response = response
-        elif type(self) is Response and not headers:
+        elif type(self) is Response and not headers and not SLOW:
             body = encode(response) if isinstance(response, str) else bytes(response)
             made._list.append(("Content-Length", str(len(body))))
             self.response = [body]
@@ -584,7 +566,7 @@ class Response(ResponseBase):
         """
         environ: t.Any = getattr(request_or_environ, "environ", request_or_environ)
         unusable = [
-            name for name in _CONDITIONS if environ.get(name) and not _is_date(environ[name])
+            name for name in _CONDITIONS if environ.get(name) and not is_date(environ[name])
         ]
         if unusable:
             environ = {name: environ[name] for name in environ if name not in unusable}
@@ -627,7 +609,8 @@ class Response(ResponseBase):
             self._check_headers()
         cls = type(self)
         if (
-            self._status_code >= 200
+            not SLOW
+            and self._status_code >= 200
             and self._status_code not in (204, 304)
             and cls.get_wsgi_headers is ResponseBase.get_wsgi_headers
             and cls.get_app_iter is ResponseBase.get_app_iter
@@ -642,7 +625,7 @@ class Response(ResponseBase):
                     )
                 if method != "HEAD":
                     if not self.direct_passthrough or self._on_close:
-                        return _Closing(self), self._status, listed
+                        return ClosingBody(self), self._status, listed
                     return self.response, self._status, listed  # type: ignore[return-value]
         return None
 
@@ -696,20 +679,3 @@ class Response(ResponseBase):
 
 # PERF: the length of the three names that are looked for rules out most others; 0.5 µs.
 _SETTLED_LENGTHS = frozenset({8, 14, 16})
-
-
-class _Closing:
-    """The body of a streamed response: its chunks as bytes, and the response's ``close``."""
-
-    __slots__ = ("_response", "close")
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self.close = response.close
-
-    def __iter__(self) -> t.Iterator[bytes]:
-        # The server iterates over the generator itself, without a step through this object.
-        response = self._response
-        if response.direct_passthrough:
-            return iter(response.response)  # type: ignore[arg-type]
-        return response.iter_encoded()

@@ -22,6 +22,7 @@ SOURCE = ROOT / "src" / "carboy"
 FLOORS: dict[str, list[str]] = {
     "words": [
         "typing",
+        "shortcuts",
         "signals",
         "errors",
         "transport",

@@ -7,15 +7,22 @@ notice: hooks that do nothing, a listener, a subclass that changes nothing, an a
 from __future__ import annotations
 
 import io
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from werkzeug.exceptions import default_exceptions
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import BadRequestKeyError, default_exceptions
 
 from carboy import Carboy, Response, request, request_finished
+from carboy.body import Values, parse_pairs
 
 Answer = tuple[str, list[tuple[str, str]], bytes]
 
@@ -187,3 +194,79 @@ def test_a_view_that_asks_for_its_response_after_the_fact_gets_it() -> None:
         return "x"
 
     assert ("X-Method", "GET") in ask(app, "GET", "/")[1]
+
+
+QUERY_PARTS = st.lists(
+    st.sampled_from(
+        ["a", "b", "a=1", "b=2", "=", "", "a=%20x", "b+c=d+e", "a=1=2", "é=ü", "c;d=e"]
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts=QUERY_PARTS)
+def test_values_of_a_query_are_what_werkzeugs_own_class_makes_of_them(parts: list[str]) -> None:
+    """Each way to ask for a value: the same one, or the same error."""
+    text = "&".join(parts)
+    values = parse_pairs(text, Values)
+    whole = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+    expected: ImmutableMultiDict[str, str] = ImmutableMultiDict(whole)
+    assert values == expected
+    assert list(values.items(multi=True)) == list(expected.items(multi=True))
+    assert pickle.loads(pickle.dumps(values)) == expected
+    for key in ("a", "b", "b c", "", "é", "missing"):
+        assert (key in values) is (key in expected)
+        assert values.get(key, 5) == expected.get(key, 5)
+        assert values.get(key, 5, type=int) == expected.get(key, 5, type=int)
+        assert values.getlist(key) == expected.getlist(key)
+        if key in expected:
+            assert values[key] == expected[key]
+        else:
+            with pytest.raises(BadRequestKeyError) as caught:
+                values[key]
+            assert caught.value.args == (key,)
+    with pytest.raises(TypeError):
+        values["a"] = "x"
+
+
+PROBE = """
+import io, sys
+from carboy import Carboy, request, shortcuts, url_for
+app = Carboy("probe")
+@app.route("/v/<int:number>/t", methods=["GET", "POST"])
+def track(number):
+    return {"n": number, "q": request.args.to_dict(flat=False), "u": url_for("track", number=3)}
+@app.route("/text")
+def text():
+    return "x", 201
+out = []
+for method, path, query in [
+    ("GET", "/v/7/t", "a=1&a=2&b=%20"), ("HEAD", "/text", ""), ("GET", "/text", ""),
+    ("GET", "/v/x/t", ""), ("PUT", "/text", ""), ("OPTIONS", "/v/1/t", ""), ("GET", "/no", ""),
+]:
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
+        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "HTTP_HOST": "localhost",
+        "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr}
+    body = app(environ, lambda s, h, e=None: out.append((s, sorted(h))))
+    out.append(b"".join(body))
+print(shortcuts.SLOW)
+print(out)
+"""
+
+
+def test_without_shortcuts_each_answer_is_the_same() -> None:
+    """``CARBOY_SLOW=1``: the switch is seen, and nothing else is."""
+    answers = {}
+    for slow in ("0", "1"):
+        run = subprocess.run(
+            [sys.executable, "-c", PROBE],
+            env={**os.environ, "CARBOY_SLOW": slow, "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        switch, answers[slow] = run.stdout.splitlines()
+        assert switch == str(slow == "1")
+    assert answers["0"] == answers["1"]

@@ -25,7 +25,7 @@ from carboy.bridges import (
 )
 from carboy.ctx import RequestContext
 from carboy.pipeline import handle, plan_of
-from carboy.plan import is_wrapped
+from carboy.plan import PLAIN, is_wrapped
 from carboy.responding import run_wsgi
 
 from .spool import ClientGone as ClientGone
@@ -45,7 +45,6 @@ Gone = t.Callable[[], t.Coroutine[t.Any, t.Any, None]]
 Begin = t.Callable[[], t.Coroutine[t.Any, t.Any, None]]
 Write = t.Callable[[bytes], t.Coroutine[t.Any, t.Any, None]]
 
-_PLAIN: frozenset[str] = frozenset()
 # Sync steps are among those of each request, so none of the short ways may be taken.
 _MIXED = frozenset({"mixed"})
 
@@ -81,7 +80,7 @@ async def answer(
             return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
         return await _whole(lambda: _reply(app.request_context(head.environ), over))
     ctx = RequestContext(app, head=head)
-    ctx.over = _PLAIN
+    ctx.over = PLAIN
     if not ctx._match_soon():
         await _match(ctx)
     plan = ctx._plan or plan_of(ctx)
@@ -97,7 +96,7 @@ async def answer(
         if rule is not None and getattr(rule, "inline", False):
             bridge = INLINE_BRIDGE
         elif colour == "sync":
-            return await _whole(lambda: _reply(ctx, _PLAIN))
+            return await _whole(lambda: _reply(ctx, PLAIN))
         else:
             ctx.over = _MIXED
     steps: t.Any = handle(ctx, bridge)

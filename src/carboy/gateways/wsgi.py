@@ -8,6 +8,7 @@ from carboy.bridges import WSGI_BRIDGE, not_finished
 from carboy.ctx import RequestContext
 from carboy.errors import Admitted
 from carboy.pipeline import handle
+from carboy.plan import PLAIN
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -29,7 +30,7 @@ def respond(
         over = plans.overrides(app)
     # PERF: as app.request_context does; a call less, bench case "text".
     ctx = RequestContext(app, environ) if not over else app.request_context(environ)
-    ctx.over = over
+    ctx.over = over or PLAIN
     ctx._start = start_response
     if plans.has_async and not over:
         from . import portal

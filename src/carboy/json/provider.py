@@ -20,6 +20,7 @@ from math import isfinite
 from operator import attrgetter
 
 from carboy.dates import http_date
+from carboy.shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy
@@ -181,7 +182,7 @@ class DefaultJSONProvider(JSONProvider):
         Python cannot hold it.
         """
         try:
-            if not kwargs:
+            if not kwargs and not SLOW:
                 # PERF: the scanner itself, a third of json.loads' time on a small document.
                 # It has no opinion on white space around the value: that goes the long way.
                 text = s if isinstance(s, str) else _ascii_led(s)
@@ -312,7 +313,7 @@ def _ascii_led(data: bytes) -> str:
 
 def _make_encode(encoder: json.JSONEncoder) -> _Encode:
     """``encoder.encode``, prepared once: the standard library prepares it at each call."""
-    if _c_make_encoder is None or encoder.indent is not None:
+    if SLOW or _c_make_encoder is None or encoder.indent is not None:
         return encoder.encode
     quote = "encode_basestring_ascii" if encoder.ensure_ascii else "encode_basestring"
     chunks = _c_make_encoder(
