@@ -609,8 +609,7 @@ class Response(ResponseBase):
             self._check_headers()
         cls = type(self)
         if (
-            not SLOW
-            and self._status_code >= 200
+            self._status_code >= 200
             and self._status_code not in (204, 304)
             and cls.get_wsgi_headers is ResponseBase.get_wsgi_headers
             and cls.get_app_iter is ResponseBase.get_app_iter
@@ -674,7 +673,7 @@ class Response(ResponseBase):
                 listed.append(("Content-Length", str(sum(map(len, self.response)))))
         elif not length_known and self.is_sequence:
             return None
-        return listed
+        return super().get_wsgi_headers({}).to_wsgi_list() if SLOW else listed
 
 
 # PERF: the length of the three names that are looked for rules out most others; 0.5 µs.
