@@ -134,7 +134,7 @@ class Asgi:
 @pytest.mark.parametrize("kind", ["leave", "cancel"])
 @pytest.mark.parametrize("when", range(15))
 def test_asgi(site: Any, log: Log, path: str, kind: str, when: int) -> None:
-    """Wherever the client goes, what began is ended once, and no task is left."""
+    """HOSTILE-214: wherever the client goes, what began is ended once, and no task is left."""
     server = Asgi(when, kind)
     left: list[Any] = []
 
@@ -213,7 +213,7 @@ class Headers(dict[str, str]):
 @pytest.mark.parametrize("kind", ["leave", "cancel"])
 @pytest.mark.parametrize("when", range(7))
 def test_rsgi(site: Any, log: Log, path: str, kind: str, when: int) -> None:
-    """Wherever the client goes, what began is ended once, and no task is left."""
+    """HOSTILE-214: wherever the client goes, what began is ended once, and no task is left."""
     left: list[Any] = []
 
     async def serve() -> None:

@@ -244,7 +244,7 @@ def test_heartbeats_while_nothing_happens(app: Any, door: str, dye: Any, kind: s
 
 
 def test_a_client_that_leaves_an_idle_stream(app: Any, door: str, dye: Any) -> None:
-    """An async generator that waits is cancelled, and teardown runs once."""
+    """HOSTILE-222: an async generator that waits is cancelled, and teardown runs once."""
     log: list[str] = []
     app.teardown_request(lambda error: log.append("teardown"))
 

@@ -318,6 +318,7 @@ class TestHandshake:
     def test_a_subprotocol_that_was_not_offered(
         self, app: Carboy, colour: str, refused: Any
     ) -> None:
+        """KNOWN-granian-panics."""
         caught_by(app, colour, ValueError, ("accept", "chat"))
         assert refused("/talk", subprotocols=["other"]).status_code == 403
         assert "'chat'" in str(app.raised)  # type: ignore[attr-defined]
@@ -931,6 +932,7 @@ class TestOrigin:
     def test_another_site_may_not(
         self, told: list[str], talk: Any, app: Carboy, connect: Connect, origin: str
     ) -> None:
+        """HOSTILE-162, CVE-2019-13611."""
         talk(("accept",))
         assert self.visit(connect, origin) == 403
         assert not app.seen  # type: ignore[attr-defined]
@@ -974,6 +976,7 @@ class TestLimits:
     def test_a_message_over_the_limit_closes_with_1009(
         self, app: Carboy, echo: None, connect: Connect, door: str, message: Any
     ) -> None:
+        """HOSTILE-221."""
         app.config["WEBSOCKET_MAX_MESSAGE_SIZE"] = 10
         with connect("/echo/a") as ws:
             ws.send("x" * 10)
@@ -1005,6 +1008,7 @@ class TestLimits:
     def test_a_view_that_does_not_read_stops_the_receiving(
         self, app: Carboy, connect: Connect
     ) -> None:
+        """HOSTILE-221."""
         go = threading.Event()
 
         @app.websocket("/x")

@@ -174,7 +174,10 @@ def test_the_console_is_locked_until_the_pin_is_given(start_server):
 
 @pytest.mark.server
 def test_the_debugger_answers_trusted_hosts_only(start_server):
-    """DEV-05, D-20: another Host gets no console, though the site itself is served."""
+    """DEV-05, D-20: another Host gets no console, though the site itself is served.
+
+    HOSTILE-172.
+    """
     server = start_server(APP, "run", "--debug", "--no-reload", "--port", "0")
     status, _, body = server.get("/console", Host="evil.test")
     assert status in (400, 404)
@@ -191,7 +194,10 @@ def test_the_debugger_answers_trusted_hosts_only(start_server):
     ids=["foreign host", "x-forwarded-for", "forwarded"],
 )
 def test_a_stranger_gets_neither_console_nor_traceback(start_server, headers):
-    """DEV-05, D-20: another Host, or a request that came through a proxy."""
+    """DEV-05, D-20: another Host, or a request that came through a proxy.
+
+    HOSTILE-172, HOSTILE-173, HOSTILE-174, CVE-2024-34069.
+    """
     server = start_server(APP, "run", "--debug", "--no-reload", "--port", "0")
     status, _, body = server.get("/boom", **headers)
     assert status == 500

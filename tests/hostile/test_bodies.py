@@ -153,7 +153,7 @@ def test_a_lone_surrogate_can_be_answered(app, raw, post):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-be", "utf-32-le"])
 def test_wide_json_needs_little_memory(post, peak_memory, encoding):
-    """HOSTILE-52, CVE-2018-1000656: 200 kB."""
+    """HOSTILE-52, CVE-2018-1000656, CVE-2019-1010083: 200 kB."""
     body = json.dumps(["x" * 50_000]).encode(encoding)
     with peak_memory() as peak:
         assert post("/json", body).code in (200, 400)
@@ -175,7 +175,7 @@ def test_many_and_colliding_keys(post, within_cpu_seconds):
 )
 @pytest.mark.parametrize("path", ["/data", "/form", "/json", "/stream"])
 def test_a_bad_content_length_is_a_400(post, path, length):
-    """HOSTILE-54: never an empty body with 200, never a hang."""
+    """HOSTILE-54, GHSA-v9pg-7xvm-68hf: never an empty body with 200, never a hang."""
     kind = {"/json": JSON, "/form": URLENCODED}.get(path, "text/plain")
     assert post(path, b"a=1", kind, CONTENT_LENGTH=length).code in (400, 413)
 
@@ -307,7 +307,10 @@ def test_450_kilobytes_of_separators(post, within_cpu_seconds, unit):
 
 
 def test_1001_parts_are_a_413(post):
-    """HOSTILE-67, CVE-2023-25577: 1000 are allowed."""
+    """HOSTILE-67, CVE-2023-25577: 1000 are allowed.
+
+    CVE-2023-30798, KNOWN-cookie-attributes-inject.
+    """
     assert post("/form", multipart(*[part(b"x")] * 1001), MULTIPART).code == 413
     assert post("/form", multipart(*[part(b"x")] * 1000), MULTIPART).code == 200
 
@@ -320,7 +323,7 @@ def test_1001_files_are_a_413_and_all_are_closed(post):
 
 @pytest.mark.parametrize("size", [600_000, 20_000_000])
 def test_one_big_multipart_field_is_a_413(site, call, peak_memory, size):
-    """HOSTILE-68, CVE-2024-49767, CVE-2024-47874: noticed while reading."""
+    """HOSTILE-68, CVE-2024-49767, CVE-2024-47874, CVE-2026-34517: noticed while reading."""
     body = multipart(part(b"x" * size))
     headers = {"Content-Type": MULTIPART}
     stream = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
@@ -465,7 +468,10 @@ def test_odd_file_names_are_no_500(post, name):
 @pytest.mark.beyond
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_name_has_no_directory(app, raw, name):
-    """HOSTILE-76, CVE-2026-24486, CVE-2021-28658: the last part of it at most."""
+    """HOSTILE-76, CVE-2026-24486, CVE-2021-28658: the last part of it at most.
+
+    CVE-2021-31542, CVE-2021-45452, CVE-2024-39330.
+    """
     seen = []
     app.add_url_rule(
         "/",
@@ -543,7 +549,10 @@ def test_a_hostile_content_disposition_is_linear(post, within_cpu_seconds, heade
 
 
 def test_a_big_upload_is_spooled_to_a_private_file(app, call, peak_memory):
-    """HOSTILE-81: 8 MB need little memory; the file is private, closed and gone afterwards."""
+    """HOSTILE-81: 8 MB need little memory; the file is private, closed and gone afterwards.
+
+    CVE-2020-24583.
+    """
     body = multipart(part(b"0123456789abcdef" * 524_288, FILE))
     seen = {}
 

@@ -632,7 +632,10 @@ def test_after_request_returning_nothing_is_a_clean_500(caplog: pytest.LogCaptur
 
 @pytest.mark.beyond
 def test_all_teardowns_run_when_some_raise(caplog: pytest.LogCaptureFixture) -> None:
-    """HOSTILE-186: of several teardowns that raise, each runs, each error is told."""
+    """HOSTILE-186: of several teardowns that raise, each runs, each error is told.
+
+    KNOWN-failing-teardown-skips-others.
+    """
     app = Carboy("hostile")
     log: list[int] = []
 
@@ -780,7 +783,10 @@ def test_abort_with_a_code_that_does_not_exist(code: Any) -> None:
 def test_no_raw_control_character_reaches_the_log_line(
     char: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """HOSTILE-191: the path of a failing request cannot forge or colour log lines."""
+    """HOSTILE-191: the path of a failing request cannot forge or colour log lines.
+
+    CVE-2025-48432.
+    """
     app = Carboy("hostile")
     app.before_request(boom)
     path = f"/a{char}ERROR in forged: line"

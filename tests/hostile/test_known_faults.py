@@ -119,7 +119,10 @@ def test_a_host_that_is_no_address_is_a_400(app, raw, host):
 
 
 def test_a_path_that_looks_like_a_host_is_not_redirected_to(app, raw):
-    """CVE-2021-21330, CVE-2023-28370, CVE-2018-14574: neither by slashes nor by static files."""
+    """CVE-2021-21330, CVE-2023-28370, CVE-2018-14574: neither by slashes nor by static files.
+
+    CVE-2017-7234.
+    """
     app.add_url_rule("/<path:p>/", "view", lambda p: "found")
     for path in ("//evil.example/%2f..", "//evil.example", "/\\evil.example", "/static//evil/.."):
         location = raw(path).get("Location") or "/"

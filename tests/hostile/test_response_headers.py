@@ -117,7 +117,10 @@ def assert_clean(reply, characters):
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("breaks", ["\r\n", "\n", "\r"])
 def test_a_line_break_never_reaches_a_header(answer, name, breaks):
-    """HOSTILE-98, CVE-2020-7695, CVE-2012-2374: quoted, or a 500 without the header."""
+    """HOSTILE-98, CVE-2020-7695, CVE-2012-2374: quoted, or a 500 without the header.
+
+    CVE-2018-1000164.
+    """
     assert_clean(answer(lambda: WRITERS[name](f"a{breaks}X-Evil: 1")), "\r\n")
 
 
@@ -132,7 +135,7 @@ def test_a_nul_never_reaches_a_header(answer, name):
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("character", ["\x07", "\x1b", "\x7f"])
 def test_a_control_character_never_reaches_a_header(answer, name, character):
-    """RFC 9110 section 5.5: servers refuse such a header, some by failing."""
+    """KNOWN-granian-panics: RFC 9110 section 5.5: servers refuse such a header, some by failing."""
     assert_clean(answer(lambda: WRITERS[name](f"a{character}b")), character)
 
 
@@ -184,7 +187,7 @@ def test_a_bad_cookie_name_is_refused_when_set(name):
 @pytest.mark.beyond
 @pytest.mark.parametrize("domain", ["a.test; Path=/x", "a.test;Secure", "a.test\r\nX: y", "a, b"])
 def test_a_bad_cookie_domain_is_refused(domain):
-    """HOSTILE-102: no attribute is injected."""
+    """HOSTILE-102, KNOWN-cookie-attributes-inject: no attribute is injected."""
     with pytest.raises(ValueError, match=r"(?i)domain|cookie|invalid|newline"):
         Response("x").set_cookie("a", "1", domain=domain)
 
@@ -201,7 +204,7 @@ def test_a_bad_cookie_domain_is_refused(domain):
     ],
 )
 def test_attributes_are_not_injected_into_a_cookie(answer, options):
-    """HOSTILE-103: quoted or refused."""
+    """HOSTILE-103, KNOWN-cookie-attributes-inject: quoted or refused."""
     reply = answer(lambda: with_cookie(**options))
     cookies = reply.all("Set-Cookie")
     assert reply.code == 500 or len(cookies) == 1

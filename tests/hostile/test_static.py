@@ -65,7 +65,7 @@ TRAVERSALS = [
 @pytest.mark.parametrize("way", ["static", "d", "s"])
 @pytest.mark.parametrize("name", TRAVERSALS)
 def test_no_spelling_leaves_the_folder(fetch, way, name):
-    """HOSTILE-114, CVE-2017-16762, CVE-2023-29159: 404 and nothing from outside."""
+    """HOSTILE-114, CVE-2017-16762, CVE-2023-29159, CVE-2022-35920: 404 and nothing from outside."""
     reply = fetch(f"/{way}/" + name.encode().decode("latin-1"))
     assert reply.code in (308, 404)
     assert b"SECRET" not in reply.body
@@ -95,7 +95,10 @@ def test_odd_names_are_404(fetch, name):
      "\\\\host\\share", "//host/share", "CONIN$", "a.txt:stream", "a.txt::$DATA"],
 )  # fmt: skip
 def test_windows_names_are_404(fetch, name):
-    """HOSTILE-117, CVE-2025-66221, CVE-2024-49766, CVE-2026-48818: devices, UNC, streams."""
+    """HOSTILE-117, CVE-2025-66221, CVE-2024-49766, CVE-2026-48818: devices, UNC, streams.
+
+    CVE-2026-21860, CVE-2026-27199, CVE-2026-34515.
+    """
     assert fetch(f"/static/{name}").code in (308, 404)
     assert fetch(f"/d/{name}").code in (308, 404)
 
@@ -179,7 +182,7 @@ def test_a_range_gives_exact_octets(fetch, wanted):
     ["bytes=" + ",".join(["0-9"] * 5000), "bytes=" + "," * 50_000, "bytes=" + "0-," * 5000],
 )
 def test_many_ranges_are_never_more_than_the_file(fetch, within_cpu_seconds, wanted):
-    """HOSTILE-124, CVE-2025-62727, CVE-2024-26141: overlapping ones, empty ones."""
+    """HOSTILE-124, CVE-2025-62727, CVE-2024-26141, CVE-2011-3192: overlapping ones, empty ones."""
     with within_cpu_seconds():
         reply = fetch("/static/digits", headers={"Range": wanted})
     assert reply.code in (200, 206, 416)
@@ -281,7 +284,7 @@ def test_a_file_that_grows_is_sent_as_long_as_announced(app, root):
 
 
 def test_a_big_file_is_sent_in_pieces(app, root):
-    """HOSTILE-129: of a megabyte at most; never read whole."""
+    """HOSTILE-129, CVE-2015-0221: of a megabyte at most; never read whole."""
     (root / "static/big").write_bytes(bytes(3_000_000))
     response = app.test_client().get("/static/big", buffered=False)
     sizes = [len(piece) for piece in response.response]

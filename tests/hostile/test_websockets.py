@@ -43,7 +43,7 @@ def test_a_websocket_is_a_route(room):
 
 @pytest.mark.beyond
 def test_a_page_of_another_site_opens_no_websocket(room):
-    """Row 162: cross-site WebSocket hijacking."""
+    """HOSTILE-162, CVE-2019-13611: cross-site WebSocket hijacking."""
     client = room.test_client()
     assert status_of(client, Origin="http://evil.example") == 403
     assert status_of(client, Origin="null") == 403
@@ -53,7 +53,7 @@ def test_a_page_of_another_site_opens_no_websocket(room):
 
 @pytest.mark.beyond
 def test_a_websocket_message_over_the_limit_is_a_1009(room):
-    """Row 221: a message over the limit."""
+    """HOSTILE-221: a message over the limit."""
     from carboy import WebSocketDisconnect
 
     with room.test_client().websocket_connect("/room") as ws:
@@ -66,7 +66,7 @@ def test_a_websocket_message_over_the_limit_is_a_1009(room):
 
 @pytest.mark.beyond
 def test_a_websocket_client_that_vanishes_ends_the_view(room):
-    """Row 221: the client vanishes; the view is cancelled and torn down once."""
+    """HOSTILE-221: the client vanishes; the view is cancelled and torn down once."""
     from carboy import websocket
 
     room.config["WEBSOCKET_DISCONNECT_GRACE"] = 0

@@ -193,7 +193,15 @@ EACH = pytest.mark.parametrize(
 def test_bytes_that_mislead_are_refused_or_taken_for_what_they_are(
     direct: Told, number: int
 ) -> None:
-    """HOSTILE-36, HOSTILE-40, HOSTILE-41, HOSTILE-44, HOSTILE-57, HOSTILE-85 to HOSTILE-96."""
+    """HOSTILE-36, HOSTILE-40, HOSTILE-41, HOSTILE-44, HOSTILE-57, HOSTILE-85 to HOSTILE-96.
+
+    CVE-2024-1135, CVE-2024-6827, KNOWN-gunicorn-framing, CVE-2025-43859, CVE-2023-30589,
+    CVE-2022-32213, CVE-2019-16785, CVE-2019-16786, CVE-2019-16789, CVE-2019-16792,
+    CVE-2022-24761, CVE-2020-5236, CVE-2023-37276, CVE-2023-47627, CVE-2023-47641,
+    CVE-2024-23829, CVE-2024-52304, CVE-2025-53643, CVE-2026-22815, GHSA-mfx4-hv73-q22v,
+    GHSA-753j-mpmx-qq6g, CVE-2025-55315, CVE-2022-24790, GHSA-48w2-rm65-62xx,
+    KNOWN-connect-accepted, CVE-2026-34525.
+    """
     answer, case = direct[0][number], CASES[number]
     check(answer)
     assert set(answer.statuses[:1]) <= case.statuses, answer.received[:500]

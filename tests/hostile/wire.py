@@ -65,6 +65,10 @@ def _framing() -> list[Case]:
         )  # fmt: skip
     cases += [
         Case("two codings", _post(CHUNKED + CHUNKED, smuggled)),
+        Case("a coding that is folded", _post(b"Transfer-Encoding: chunked\r\n , identity\r\n", smuggled),
+             frozenset({400, 501})),
+        Case("a coding on a line of its own", _post(b"Transfer-Encoding:\r\n chunked\r\n", smuggled),
+             frozenset({400, 501})),
         Case("two different codings", _post(CHUNKED + b"Transfer-Encoding: identity\r\n", smuggled),
              frozenset({400, 501})),
         Case("chunked in HTTP/1.0", _post(CHUNKED, smuggled, version=b"1.0"), frozenset({200, 400})),
@@ -105,6 +109,9 @@ def _fields() -> list[Case]:
         "a control byte in a value": b"X-A: a\x01b\r\n",
         "DEL in a value": b"X-A: a\x7fb\r\n",
         "a folded value": b"X-A: a\r\n b\r\n",
+        "a field behind a CR": b"X-A: a\rTransfer-Encoding: chunked\r\n",
+        "64 kB of odd characters, and a bad one": b"X-A: " + b'"\\\t (' * 13_000 + b"\x01\r\n",
+        "64 kB of spaces before the colon": b"X-A" + b" " * 65_000 + b": a\r\n",
         "a space before the colon": b"X-A : a\r\n",
         "a space in a name": b"X A: a\r\n",
         "an empty name": b": a\r\n",
@@ -114,6 +121,8 @@ def _fields() -> list[Case]:
     }
     cases = [Case(name, _get(HOST + line) + HIDDEN, follows="proxy") for name, line in bad.items()]
     cases += [
+        Case("lines ended by LF", _post(b"Content-Length: 0\nX-A: b\n", HIDDEN).replace(b"\r\n\r\n", b"\n\n", 1),
+             frozenset({200, 400}), follows="all"),
         Case("no host", _get(b"")),
         Case("two hosts", _get(HOST + b"Host: evil.example\r\n")),
         Case("a host with a path", _get(b"Host: wire/evil?\r\n")),

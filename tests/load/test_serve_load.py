@@ -23,14 +23,17 @@ import serve_load  # noqa: E402
 
 @pytest.mark.parametrize("what", ["SIGTERM", "SIGHUP"])
 def test_no_request_is_lost(tmp_path: Path, what: str) -> None:
-    """Carried out and answered are the same, each once; the exit code is 0."""
+    """Carried out and answered are the same, each once; the exit code is 0.
+
+    HOSTILE-212, HOSTILE-225.
+    """
     _, outcome = asyncio.run(serve_load.under(what, tmp_path, 400))
     assert "**0 lost**, 0 done twice, 0 answered but not done" in outcome
     assert outcome.endswith("exit code 0")
 
 
 def test_a_killed_worker_loses_only_its_own(tmp_path: Path) -> None:
-    """No more than one request of each client; nothing twice, nothing false."""
+    """HOSTILE-213: no more than one request of each client; nothing twice, nothing false."""
     _, outcome = asyncio.run(serve_load.under("SIGKILL of a worker", tmp_path, 400))
     assert "0 done twice, 0 answered but not done" in outcome
     assert "not connected" not in outcome

@@ -53,7 +53,7 @@ def good_app() -> Carboy:
 
 
 def test_every_planted_fault_is_found() -> None:
-    """What the bad applications plant is found, each fault by its own rule."""
+    """HOSTILE-183: what the bad applications plant is found, each fault by its own rule."""
     found = set().union(*(ids(make()) for make in bad_apps.ALL))
     assert planted() - found == set()
 
@@ -268,7 +268,7 @@ app.config.update(
 
 
 def test_the_exit_code_is_for_ci(tmp_path: Path, carboy: Any) -> None:
-    """0 for a clean application, 1 for findings, 2 for wrong usage."""
+    """HOSTILE-183: 0 for a clean application, 1 for findings, 2 for wrong usage."""
     write_app(tmp_path, GOOD)
     clean = carboy("--app", "some_site", "check", "--deploy", SITE_KEY=new_key())
     assert (clean.returncode, clean.stdout) == (0, "Nothing found.\n"), clean.stderr

@@ -97,7 +97,7 @@ def test_an_allowed_origin_may_read(credentials: bool) -> None:
 )
 @pytest.mark.parametrize("pattern", [False, True])
 def test_no_other_origin_may(origin: str, pattern: bool) -> None:
-    """HOSTILE-158, 159: not reflected, by list or by pattern; the answer still varies with it."""
+    """HOSTILE-158, HOSTILE-159: not reflected, by list or pattern; the answer varies with it."""
     app = make_app([re.compile(r"https://app\.example\.org")] if pattern else [SITE])
     found = read(app, origin)
     assert ALLOW not in found
@@ -282,7 +282,10 @@ class TestReach:
         "path", ["/OPEN", "/open/", "/%6fpen", "/x/../open", "/x/%2e%2e/open", "//open", "/open+"]
     )
     def test_no_spelling_of_a_path_changes_the_policy(self, path: str) -> None:
-        """CVE-2020-25032, CVE-2024-6839, -6844, -6866: it belongs to the view that answers."""
+        """It belongs to the view that answers.
+
+        CVE-2020-25032, CVE-2024-6839, CVE-2024-6844, CVE-2024-6866.
+        """
         app = make_app(None)
         view = app.extensions["test.cors"].allow([SITE])(lambda: "open")
         app.add_url_rule("/open", "open", view)

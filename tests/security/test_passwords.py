@@ -95,7 +95,10 @@ def test_new_hashes_are_of_the_best_kind(library: str) -> None:
 def test_a_user_who_does_not_exist_takes_as_long(
     stored: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CVE-2016-2513, CVE-2024-39329, CVE-2021-29621: one hash is computed for anybody."""
+    """CVE-2016-2513, CVE-2024-39329, CVE-2021-29621: one hash is computed for anybody.
+
+    CVE-2022-21659.
+    """
     asked: list[str] = []
     matches = passwords._matches
 

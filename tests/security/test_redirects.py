@@ -72,6 +72,9 @@ ATTACKS = [
     "https://localhost:",
     "https://localhost:443:443",
     "https://localhost:999999",
+    "http:999999999",
+    "https:1029415385",
+    "ftp:9999999999",
     "https://localhost.",
     "https://[::1]",
     "https://2130706433",
@@ -146,7 +149,10 @@ def location_of(target: str) -> str:
 
 @pytest.mark.parametrize("target", ATTACKS, ids=ascii)
 def test_an_address_elsewhere_is_refused(target: str) -> None:
-    """HOSTILE-107 to 109: no spelling of another host, or of a script, is taken for this one's."""
+    """No spelling of another host, or of a script, is taken for this one's.
+
+    HOSTILE-107 to HOSTILE-109, CVE-2021-23401, CVE-2021-32805, CVE-2017-7233.
+    """
     assert not url_has_allowed_host(target, HOST)
     assert location_of(target) == "/home"
 

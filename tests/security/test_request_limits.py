@@ -150,7 +150,10 @@ class TestDecompression:
         assert document.json == {"read": True}
 
     def test_a_bomb_is_a_413(self, door: str) -> None:
-        """HOSTILE-84: what is inflated counts, and no more of it is made than may be read."""
+        """HOSTILE-84: what is inflated counts, and no more of it is made than may be read.
+
+        CVE-2025-69223, CVE-2026-54278.
+        """
         bomb = gzip.compress(b"\0" * 60_000_000)
         assert len(bomb) < 100_000
         client = self.app().test_client(door=door)

@@ -129,7 +129,7 @@ def test_other_spellings_of_an_account_are_counted_with_it(spelling: str) -> Non
 
 
 def test_an_unknown_account_is_like_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HOSTILE-157: the same answers, limits, and work: a password is hashed in any case."""
+    """CVE-2016-2513, CVE-2021-29621: the same answers, limits, and a hash in any case."""
     hashed: list[str] = []
     monkeypatch.setattr(passwords, "_matches", lambda stored, given: hashed.append(stored))
     answers = {}

@@ -112,7 +112,10 @@ def test_who_reads_the_store_gets_no_cookie(app: Carboy, store: Any) -> None:
 
 
 def test_a_request_without_a_session_stores_nothing(app: Carboy, store: Any) -> None:
-    """Looking is not storing: visitors and scans leave nothing behind."""
+    """Looking is not storing: visitors and scans leave nothing behind.
+
+    CVE-2015-5963, CVE-2015-5964.
+    """
     response = app.test_client().get("/all")
     assert "Set-Cookie" not in response.headers
     assert "Set-Cookie" not in app.test_client().get("/plain").headers
@@ -122,7 +125,7 @@ def test_a_request_without_a_session_stores_nothing(app: Carboy, store: Any) -> 
     "planted", ["A" * 43, "a", "", "x" * 3000, "../../etc/passwd", "%00", "s:1", "é"]
 )
 def test_an_id_that_the_client_chose_is_never_adopted(app: Carboy, planted: str) -> None:
-    """HOSTILE-141: session fixation."""
+    """HOSTILE-146, KNOWN-chosen-session-id: session fixation."""
     client = app.test_client()
     client.set_cookie("session", planted)
     assert client.get("/all").json == {}
@@ -133,7 +136,7 @@ def test_an_id_that_the_client_chose_is_never_adopted(app: Carboy, planted: str)
 
 @pytest.mark.parametrize("way", ["user", "clear", "regenerate"])
 def test_signing_in_gives_a_new_id_and_ends_the_old_one(app: Carboy, way: str) -> None:
-    """Who planted an id that was issued to them does not get in with it."""
+    """HOSTILE-145: who planted an id that was issued to them does not get in with it."""
 
     @app.get("/enter")
     def enter() -> str:
@@ -160,7 +163,7 @@ def test_signing_in_gives_a_new_id_and_ends_the_old_one(app: Carboy, way: str) -
 
 
 def test_clearing_the_session_ends_it_in_the_store(app: Carboy) -> None:
-    """A copied cookie is worth nothing after sign-out."""
+    """HOSTILE-147: a copied cookie is worth nothing after sign-out."""
     client = app.test_client()
     client.get("/sign-in/ada")
     copied = id_of(client)
@@ -360,7 +363,7 @@ class Away:
 def test_while_the_store_is_away_only_who_needs_it_gets_a_503(
     store: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """HOSTILE: nothing that was acknowledged is lost, and the session is there again after it."""
+    """HOSTILE-149: what was acknowledged is not lost, and the session is there again later."""
     app = make_app(store)
     client = app.test_client()
     client.get("/set/a/b")
@@ -391,7 +394,10 @@ def test_a_redis_that_is_killed_is_a_503(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_what_cannot_be_stored_is_not_acknowledged(store: Any) -> None:
-    """The store goes away between reading and writing: 503, without the view's page."""
+    """The store goes away between reading and writing: 503, without the view's page.
+
+    HOSTILE-149.
+    """
     app = make_app(store)
     sessions = interface_of(app)
 
@@ -408,7 +414,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(store: Any) -> None:
 
 
 def test_a_store_that_failed_is_left_alone_for_a_moment(store: Any, clock: Clock) -> None:
-    """A store that hangs must not hang each request."""
+    """HOSTILE-149: a store that hangs must not hang each request."""
     app = make_app(store)
     client = app.test_client()
     client.get("/set/a/b")
@@ -467,7 +473,7 @@ def test_it_works_through_each_door(store: Any, door: str, colour: str) -> None:
 
 
 def test_a_value_that_json_cannot_hold_is_an_error_of_the_developers(app: Carboy) -> None:
-    """As with the signed cookie: never pickled, never dropped."""
+    """HOSTILE-144: as with the signed cookie: never pickled, never dropped."""
     app.testing = True
 
     @app.get("/odd")
@@ -563,7 +569,10 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_setting_names_the_store(tmp_path: Path) -> None:
-    """SESSION_STORE; two workers on one folder see the same sessions, and files are private."""
+    """SESSION_STORE; two workers on one folder see the same sessions, and files are private.
+
+    CVE-2020-24584.
+    """
     workers = []
     for _ in range(2):
         app = Carboy("by_setting")
@@ -579,6 +588,8 @@ def test_the_setting_names_the_store(tmp_path: Path) -> None:
         assert other.get("/").text == "7"
     files = [file for file in (tmp_path / "here/files").iterdir() if file.is_file()]
     assert files and all(file.stat().st_mode & 0o077 == 0 for file in files)
+    folders = [tmp_path / "here", *(one for one in (tmp_path / "here").iterdir() if one.is_dir())]
+    assert len(folders) > 1 and all(one.stat().st_mode & 0o077 == 0 for one in folders)
     assert all(
         b"pickle" not in file.read_bytes() and file.read_bytes()[4:5] == b"{" for file in files
     )

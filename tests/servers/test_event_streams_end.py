@@ -101,7 +101,7 @@ def test_a_stop_ends_event_streams(server: subprocess.Popen[bytes], tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_client_that_vanishes_from_an_idle_stream_is_noticed(app: Any, kind: str) -> None:
-    """By the next heartbeats, on a threaded WSGI server: the generator is closed."""
+    """HOSTILE-222: by the next heartbeats, on a threaded WSGI server: the generator is closed."""
     from werkzeug.serving import make_server
 
     channel = EventChannel()

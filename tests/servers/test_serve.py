@@ -179,7 +179,10 @@ def test_the_start_lines_say_what_and_why(serve: Serve) -> None:
 
 
 def test_a_cut_body_never_reaches_a_view(serve: Serve) -> None:
-    """With a length and chunked, by a client that has gone and by one that still listens: 400."""
+    """With a length and chunked, by a client that has gone and by one that still listens: 400.
+
+    HOSTILE-57, KNOWN-granian-cut-chunks.
+    """
     server = serve()
     for head, body in (
         ("Content-Length: 100\r\n", b"half"),
@@ -203,7 +206,7 @@ def test_a_failed_stream_does_not_look_complete(serve: Serve) -> None:
 
 
 def test_a_slow_body_is_a_408(serve: Serve) -> None:
-    """The next piece has to come in time."""
+    """HOSTILE-217: the next piece has to come in time."""
     server = serve("--timeout", "1")
     answer = ask(server, asking("/length", "Content-Length: 100\r\n", "POST") + b"half")
     assert answer.startswith(b"HTTP/1.1 408")
@@ -218,7 +221,10 @@ def test_a_reader_that_stops_is_given_up(serve: Serve) -> None:
 
 
 def test_slow_clients_do_not_starve_others(serve: Serve) -> None:
-    """Half heads, half bodies and streams that nobody reads, on one worker with two threads."""
+    """Half heads, half bodies and streams that nobody reads, on one worker with two threads.
+
+    HOSTILE-216, HOSTILE-217.
+    """
     server = serve("--threads", "2")
     slow = [connect(server, b"GET / HTTP/1.1\r\nHost: loc") for _ in range(100)]
     half = asking("/length", "Content-Length: 1000000\r\n", "POST") + b"abc"
@@ -232,7 +238,7 @@ def test_slow_clients_do_not_starve_others(serve: Serve) -> None:
 
 
 def test_streams_that_nobody_reads_take_little_memory(serve: Serve) -> None:
-    """48 of 20 MB each: they wait, and are not kept."""
+    """HOSTILE-218: 48 of 20 MB each: they wait, and are not kept."""
     server = serve()
     worker = int(server.get("/pid")[2])
 
@@ -259,13 +265,13 @@ def test_streams_that_nobody_reads_take_little_memory(serve: Serve) -> None:
     ids=["none", "two", "malformed"],
 )
 def test_a_request_has_one_host(serve: Serve, head: bytes) -> None:
-    """RFC 9112 section 3.2: else 400."""
+    """HOSTILE-36, CVE-2026-34525: RFC 9112 section 3.2: else 400."""
     answer = ask(serve(), b"GET /headers HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
 
 
 def test_headers_arrive_as_they_were_sent(serve: Serve) -> None:
-    """Octets that are not ASCII; an underscore does not pass for a hyphen."""
+    """HOSTILE-40: octets that are not ASCII; an underscore does not pass for a hyphen."""
     head = CLOSE + "X-Name: \xe4\r\nX-Auth-User: real\r\nX_Auth_User: forged\r\n"
     answer = ask(serve(), asking("/headers", head))
     headers = json.loads(answer.partition(b"\r\n\r\n")[2])
@@ -305,7 +311,7 @@ def test_health_without_a_view_of_its_own(serve: Serve) -> None:
 def test_requests_in_flight_are_finished(
     serve: Serve, tmp_path: Path, path: str, number: signal.Signals
 ) -> None:
-    """The server accepts no more, answers what has begun, and ends with 0."""
+    """HOSTILE-211: the server accepts no more, answers what has begun, and ends with 0."""
     server = serve()
     with connect(server, asking(path)) as connection, connect(server, asking("/")) as idle:
         server.wait_for("<(blocked|waiting)>")
@@ -438,7 +444,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_dead_worker_is_replaced(serve: Serve) -> None:
-    """Again and again, where Granian gives up at the second time."""
+    """HOSTILE-213: again and again, where Granian gives up at the second time."""
     server = serve()
     seen = set()
     for _ in range(3):
@@ -508,7 +514,7 @@ def index():
     ids=["known", "short", "weak", "missing"],
 )
 def test_a_weak_key_is_not_served(ends: Any, key: str, body: str, words: str) -> None:
-    """It says why, how to make one, and not the key."""
+    """HOSTILE-141: it says why, how to make one, and not the key."""
     code, output = ends(KEYED.format(key=key, body=body))
     assert code == 1
     assert words in output
@@ -658,7 +664,10 @@ def test_a_unix_socket(start_server: Any, tmp_path: Path) -> None:
 
 
 def test_the_access_log_cannot_be_forged(serve: Serve) -> None:
-    """One line a request, with the request's id; what clients send is spelt out."""
+    """One line a request, with the request's id; what clients send is spelt out.
+
+    HOSTILE-3, CVE-2020-7694, CVE-2025-48432.
+    """
     server = serve("--access-log")
     head = CLOSE + 'X-Request-ID: id"\x85 1\r\n'
     ask(server, asking("/%0A127.0.0.1%20-%22%1b", head))

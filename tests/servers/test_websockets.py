@@ -384,6 +384,7 @@ class TestViolations:
         ids=str,
     )
     def test_a_bad_frame(self, server: Server, frame: dict[str, Any]) -> None:
+        """HOSTILE-221."""
         before = server.count("torn/async")
         with Wire(server.port, "/async") as wire:
             wire.send(**frame)
@@ -434,6 +435,7 @@ class TestClosing:
         server.wait_for(f"torn{echo}", before)
 
     def test_the_client_vanishes_in_the_midst_of_a_message(self, server: Server) -> None:
+        """HOSTILE-221."""
         before = server.count("torn/async")
         with Wire(server.port, "/async") as wire:
             wire.send(TEXT, b"x", fin=False)
@@ -464,6 +466,7 @@ class TestClosing:
 
     @pytest.mark.parametrize("fragments", [1, 11])
     def test_a_message_over_the_limit(self, server: Server, fragments: int) -> None:
+        """HOSTILE-221."""
         with server.connect("/small") as ws:
             ws.send("x" * 1000)
             assert ws.recv(20) == "x" * 1000
@@ -490,6 +493,7 @@ class TestHandshake:
             assert ws.subprotocol == (None if server.name in NO_CODES else "chat")
 
     def test_refusals(self, server: Server) -> None:
+        """HOSTILE-162."""
         assert server.refusal("/nothing") == 404
         assert server.refusal("/refused") == 402
         assert server.refusal("/page") == 400

@@ -127,7 +127,7 @@ def test_failed_and_throttled_sign_ins_are_told_without_the_password(
 
 
 def test_a_line_of_the_log_cannot_be_forged(site: Carboy, caplog: pytest.LogCaptureFixture) -> None:
-    """HOSTILE: line ends, escapes and directions of a stranger's words are escaped, and cut."""
+    """HOSTILE-191, CVE-2024-1681, CVE-2025-48432: line ends, escapes and directions of a stranger's words are escaped, and cut."""
     evil = "ada\r\nsigned_in user='root'\x1b[2J\u202e" + "x" * 500
     site.test_client().post("/in", data={"name": evil, "password": "x"})
     site.test_client().get("/\r\n\x1b", headers={"X-Request-ID": "a b\tc"})

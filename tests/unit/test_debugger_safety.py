@@ -1,4 +1,4 @@
-"""An attack for each promise of the development server's debugger (HOSTILE 172-182)."""
+"""An attack for each promise of the development server's debugger (HOSTILE-172 to HOSTILE-182)."""
 
 from __future__ import annotations
 
@@ -146,14 +146,14 @@ def test_a_local_request_gets_the_traceback_and_the_locked_console(call, debugge
 
 @pytest.mark.parametrize("header", FORWARDING)
 def test_a_request_through_a_proxy_gets_nothing_of_the_debugger(call, debugger, header):
-    """HOSTILE 174."""
+    """HOSTILE-174."""
     headers = {header: FORWARDING[header]}
     assert_no_debugger(call, debugger, headers=headers)
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_a_request_for_a_foreign_host_gets_nothing_of_the_debugger(call, debugger, host):
-    """HOSTILE 172, 173: DNS rebinding."""
+    """HOSTILE-172, HOSTILE-173, CVE-2024-34069, CVE-2016-9014: DNS rebinding."""
     assert_no_debugger(call, debugger, HTTP_HOST=host)
 
 
@@ -260,7 +260,7 @@ def test_running_a_command_does_not_tear_the_request_down_again(call, broken, de
 
 
 def test_the_pin_is_locked_after_ten_wrong_tries(call, debugger, no_waiting):
-    """HOSTILE 180."""
+    """HOSTILE-180."""
     secret = secret_of(call(debugger, "/boom").body)
     for _ in range(10):
         assert unlock(call, debugger, "0", secret)[0]["auth"] is False
@@ -270,7 +270,7 @@ def test_the_pin_is_locked_after_ten_wrong_tries(call, debugger, no_waiting):
 
 
 def test_a_forged_cookie_is_refused(call, debugger, no_waiting):
-    """HOSTILE 180."""
+    """HOSTILE-180."""
     page = call(debugger, "/boom").body
     frame = re.findall(rb'id="frame-(\d+)"', page)[-1].decode()
     command = f"__debugger__=yes&cmd=g.thing&frm={frame}&s={secret_of(page)}"
@@ -280,7 +280,7 @@ def test_a_forged_cookie_is_refused(call, debugger, no_waiting):
 
 
 def test_each_process_has_its_own_random_pin(broken):
-    """HOSTILE 180: not computed from facts about the machine."""
+    """HOSTILE-180, CVE-2019-14806: not computed from facts about the machine."""
     pins = {SafeDebugger(broken).pin for _ in range(8)}
     assert len(pins) == 8
     assert all(re.fullmatch(r"\d{3}-\d{3}-\d{3}", pin or "") for pin in pins)
@@ -314,7 +314,7 @@ def test_without_evalex_the_page_has_a_traceback_and_no_console(call, broken):
 
 
 def test_secrets_of_environment_and_configuration_are_masked(call, app, monkeypatch):
-    """HOSTILE 177: an exception whose message holds the whole environment."""
+    """HOSTILE-177: an exception whose message holds the whole environment."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
     monkeypatch.setenv("DATABASE_URL", "postgres://app:hunter2@db.internal/fleet")
     monkeypatch.setenv("STRIPE_TOKEN", "<sk & 'live'>")
@@ -354,7 +354,7 @@ def test_a_secret_in_the_source_beside_the_error_is_masked(call, tmp_path, app):
 
 
 def test_the_page_has_no_locals_and_no_environment(call, app, monkeypatch):
-    """HOSTILE 178."""
+    """HOSTILE-178."""
     monkeypatch.setenv("HARMLESS", "environment-value")
 
     app.add_url_rule("/boom", view_func=raising(lambda: "the cause", "local-value"))
@@ -366,7 +366,7 @@ def test_the_page_has_no_locals_and_no_environment(call, app, monkeypatch):
 
 
 def test_the_exceptions_text_is_escaped(call, app):
-    """CVE-2016-10516."""
+    """CVE-2016-10516, CVE-2017-12794."""
     app.add_url_rule("/html", view_func=raising(lambda: "--><script>alert(1)</script>"))
     app.debug = True
     debugger = SafeDebugger(app)
@@ -433,7 +433,7 @@ def handed_over(monkeypatch):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "", "unix:///tmp/app.sock"])
 def test_on_an_address_that_others_reach_there_is_no_debugger(broken, handed_over, host, capsys):
-    """HOSTILE 175: neither console nor traceback, and a loud word about it."""
+    """HOSTILE-175: neither console nor traceback, and a loud word about it."""
     serve(broken, host, 0, name="x", debug=True, use_debugger=True, use_evalex=True)
     (call,) = handed_over
     assert call["application"] is broken
@@ -473,7 +473,7 @@ def test_use_evalex_false_is_honoured(broken, handed_over):
 def test_debug_mode_in_production_is_refused(
     broken, handed_over, monkeypatch, capsys, name, value, switches
 ):
-    """HOSTILE 176."""
+    """HOSTILE-176."""
     monkeypatch.setenv(name, value)
     debug, use_debugger = switches
     with pytest.raises(NotSafeError, match=name):
@@ -584,7 +584,7 @@ def test_a_broken_application_is_shown_and_recovers_when_it_is_saved(start_serve
 
 
 def test_a_production_server_has_no_debugger_whatever_the_variables_say(tmp_path: Path, call):
-    """HOSTILE 181, 182: only the development server installs it."""
+    """HOSTILE-181, HOSTILE-182: only the development server installs it."""
     app = Carboy("production", root_path=str(tmp_path))
     app.add_url_rule("/", view_func=lambda: "answer")
     app.debug = True

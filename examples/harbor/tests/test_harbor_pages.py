@@ -230,6 +230,8 @@ def test_an_unexpected_error_tells_its_number_and_nothing_else(
 def test_a_database_that_is_away_gets_503(
     app: Carboy, dispatcher: FlaskClient, api_key: str, path: str, monkeypatch: Any
 ):
+    """HOSTILE-220."""
+
     def away(*_args: Any, **_options: Any) -> Any:
         raise OperationalError("SELECT secret", {}, Exception("could not connect to db.internal"))
 

@@ -223,6 +223,7 @@ def test_a_document_that_is_no_object_gets_422(client: FlaskClient, payload: Any
 
 
 def test_unknown_fields_get_422_without_being_echoed(client: FlaskClient):
+    """HOSTILE-224."""
     answer = post_ping(client, ping(**{f"<script>{n}": n for n in range(50)}))
     assert answer.status_code == 422
     assert "script" not in answer.get_data(as_text=True)
@@ -230,6 +231,7 @@ def test_unknown_fields_get_422_without_being_echoed(client: FlaskClient):
 
 
 def test_what_was_sent_is_not_echoed(client: FlaskClient):
+    """HOSTILE-224."""
     answer = post_ping(client, dict.fromkeys(ping(), "<b>secret</b>"))
     assert list(answer.json["error"]["fields"]) == ["imo", "lat", "lon", "recorded_at"]
     assert "secret" not in answer.get_data(as_text=True)

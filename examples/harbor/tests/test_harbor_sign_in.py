@@ -104,6 +104,7 @@ def test_attempts_to_sign_in_are_limited_per_name(client: FlaskClient, user: str
 
 
 def test_a_planted_session_is_replaced_at_sign_in(app: Carboy, user: str):
+    """HOSTILE-145."""
     attacker, victim = app.test_client(), app.test_client()  # session fixation
     attacker.get("/sign-in")
     planted = attacker.get_cookie("harbor_session")
@@ -128,6 +129,7 @@ def test_a_session_token_that_harbor_did_not_give_opens_nothing(client: FlaskCli
 
 
 def test_signing_out_ends_copies_of_the_cookie_too(app: Carboy, dispatcher: FlaskClient):
+    """HOSTILE-147."""
     stolen = dispatcher.get_cookie("harbor_session")
     assert stolen is not None
     token = token_on(dispatcher.get("/fleet/map").text)
