@@ -11,8 +11,10 @@ import logging
 import pytest
 from fuzz.doors import DOORS as SENT_BY
 from fuzz.doors import Written
+from jinja2 import DictLoader
+from jinja2.exceptions import UndefinedError
 
-from carboy import redirect, request, session
+from carboy import redirect, render_template, request, session
 
 MULTIPART = "multipart/form-data; boundary=b"
 
@@ -229,3 +231,18 @@ def test_a_redirect_does_not_carry_a_newline_that_a_validator_let_through(app, r
     reply = raw("/")
     assert not any(name.lower() == "x-evil" for name, _ in reply.headers)
     assert all("\n" not in value for _, value in reply.headers)
+
+
+def test_the_name_of_a_template_is_no_code(app, raw):
+    """CVE-2024-56201: it stands in messages of the compiled template."""
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    name = '{1/0}{{1/0}}\'"+str(1/0)+".html'
+    app.jinja_loader = DictLoader(
+        {
+            name: "{% from 'other.html' import missing %}{{ missing() }}",
+            "other.html": "fine",
+        }
+    )
+    app.add_url_rule("/", "view", lambda: render_template(name))
+    with pytest.raises(UndefinedError, match="does not export the requested name"):
+        raw("/")

@@ -11,6 +11,7 @@ way goes through the standard library.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from functools import lru_cache
 from itertools import chain
@@ -41,7 +42,10 @@ _DEEPEST = 64
 
 
 class ValidationFailed(UnprocessableEntity):
-    """422: the document is JSON, and does not fit the type that it was read as."""
+    """422: the document is JSON, and does not fit the type that it was read as.
+
+    Nothing that the client has sent stands in it.
+    """
 
     #: What is wrong, such as ``Expected `float`, got `str```.
     reason: str = ""
@@ -84,10 +88,7 @@ class MsgspecProvider(DefaultJSONProvider):
         try:
             return t.cast(T, _decoder(t.cast(t.Any, type), strict).decode(data))
         except msgspec.ValidationError as error:
-            reason, _, place = str(error).partition(" - at `")
-            failed = ValidationFailed(str(error))
-            failed.reason, failed.field = reason, place.removesuffix("`") or "$"
-            raise failed from error
+            raise _failed(str(error)) from error
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise BadRequest(f"The body is not JSON: {error}") from error
 
@@ -133,6 +134,21 @@ class MsgspecProvider(DefaultJSONProvider):
 
 _SORTED = msgspec.json.Encoder(order="sorted")
 _AS_IS = msgspec.json.Encoder()
+
+
+#: What msgspec says, with what the client has sent; and where that was.
+_ECHO = re.compile(r"(unknown field|[Ii]nvalid (?:enum )?value) .*", re.DOTALL)
+_PLACE = re.compile(r" - at (?:`key` in )?`(\$[^`]{0,200})`\Z")
+
+
+def _failed(message: str) -> ValidationFailed:
+    # Names and values of the client's may be long, or secret: they do not go into the answer.
+    place = _PLACE.search(message)
+    where = "" if place is None else place[0]
+    reason = _ECHO.sub(r"\1", message.removesuffix(where))
+    failed = ValidationFailed(reason + where)
+    failed.reason, failed.field = reason, "$" if place is None else place[1]
+    return failed
 
 
 @lru_cache(maxsize=512)
