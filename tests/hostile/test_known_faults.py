@@ -6,7 +6,10 @@ The ones that belong to a larger subject (bodies, headers, static files, session
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import tempfile
+import threading
 
 import pytest
 from fuzz.doors import DOORS as SENT_BY
@@ -246,3 +249,67 @@ def test_the_name_of_a_template_is_no_code(app, raw):
     app.add_url_rule("/", "view", lambda: render_template(name))
     with pytest.raises(UndefinedError, match="does not export the requested name"):
         raw("/")
+
+
+@pytest.fixture
+def written_by(monkeypatch):
+    """The threads that open or write temporary files, and the one of the loop."""
+    threads = {"loop": set(), "disk": set()}
+    real = tempfile.TemporaryFile
+
+    class Noted:
+        def __init__(self, *args, **kwargs):
+            self._note()
+            self._file = real(*args, **kwargs)
+
+        @staticmethod
+        def _note():
+            threads["disk"].add(threading.get_ident())
+
+        def write(self, *args):
+            self._note()
+            return self._file.write(*args)
+
+        def writelines(self, *args):
+            self._note()
+            return self._file.writelines(*args)
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    for module in ("tempfile", "werkzeug.formparser", "carboy.formparsing"):
+        monkeypatch.setattr(f"{module}.TemporaryFile", Noted, raising=False)
+    return threads
+
+
+@pytest.mark.beyond
+@pytest.mark.parametrize("door", ["asgi", "rsgi"])
+@pytest.mark.parametrize("size", [3_000_000, 524_289, 600_000])
+def test_a_body_that_goes_to_disk_does_not_hold_up_the_loop(app, written_by, door, size):
+    """CVE-2025-54121: it is written by other threads while it is received."""
+
+    @app.post("/")
+    async def view():
+        written_by["loop"].add(threading.get_ident())
+        data = request.get_data()
+        return str(len(data)) + str(data == bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    assert app.test_client(door=door).post("/", data=body).text == f"{size}True"
+    assert written_by["disk"]
+    assert not written_by["disk"] & written_by["loop"]
+
+
+@pytest.mark.beyond
+@pytest.mark.xfail(strict=True, reason="request.files is parsed where the view runs")
+def test_a_form_that_an_async_view_reads_does_not_hold_up_the_loop(app, written_by):
+    """Its files are copied to temporary files of their own."""
+
+    @app.post("/")
+    async def view():
+        written_by["loop"].add(threading.get_ident())
+        return str(len(request.files))
+
+    files = {"f": (io.BytesIO(bytes(3_000_000)), "f")}
+    assert app.test_client(door="asgi").post("/", data=files).text == "1"
+    assert not written_by["disk"] & written_by["loop"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -656,3 +659,65 @@ def test_what_it_looked_at_is_private(app: Carboy) -> None:
         headers = client.get(path).headers
         assert (headers["Vary"], headers["Cache-Control"]) == ("Cookie", "private")
     assert "Vary" not in client.get("/plain").headers
+
+
+RAN: list[str] = []
+
+
+def run_by_pickle(word: str) -> None:
+    RAN.append(word)
+
+
+class Bomb:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return run_by_pickle, ("ran",)
+
+
+def test_what_lies_in_the_store_is_never_unpickled(tmp_path: Path) -> None:
+    """HOSTILE-150, CVE-2021-33026: who can write to the store cannot run code by it."""
+    app = make_app(store_from(f"file://{tmp_path}/here"))
+    client = app.test_client()
+    client.get("/sign-in/ada")
+    files = [file for file in (tmp_path / "here/files").iterdir() if file.is_file()]
+    assert files
+    for file in files:
+        head = file.read_bytes()[:4]  # when it ends
+        file.write_bytes(head + pickle.dumps({"items": Bomb()}))
+    assert client.get("/all").status_code in (200, 503)
+    with app.app_context():
+        interface_of(app).sessions_of("ada")
+    assert RAN == []
+    pickle.loads(pickle.dumps(Bomb()))  # it would have
+    assert RAN == ["ran"]
+
+
+@pytest.mark.parametrize(
+    "sent", ["a b", "a\tb", "x" * 300, "s:1", "u:ada", "ada\x7f", "../x", "*", "é" * 40, "a:b:c"]
+)
+def test_the_store_sees_keys_of_one_form_only(sent: str) -> None:
+    """CVE-2020-13254: no id and no user makes a key that another means, or that a cache changes."""
+    keys: set[str] = set()
+    found = store_from("memory:")
+
+    class Spy:
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(found, name)
+
+            def called(key: str, *args: Any) -> Any:
+                if name in ("load", "create", "merge", "delete"):
+                    keys.add(key)
+                return method(key, *args)
+
+            return called
+
+    app = make_app(Spy())
+    client = app.test_client()
+    client.set_cookie("session", sent)
+    assert client.get("/all").json == {}
+    client.get("/sign-in/" + quote(sent.replace("/", "-"), safe=""))
+    assert client.get("/all").status_code == 200
+    assert keys and all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
+    of_cache = found._cache._cache
+    assert all(re.fullmatch("[a-z]+:[0-9a-f]{64}", key) for key in of_cache), [*of_cache]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 import json
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from harbor import auth
+from harbor.models import Base, Vessel
 from harbor_helpers import IMO, OTHER_IMO, SECRET, ping, positions, post_ping, post_raw
+from sqlalchemy.orm import Session
 
 from carboy import Carboy
 from carboy.testing import FlaskClient
@@ -350,3 +353,26 @@ def test_pings_of_two_applications_meet_in_one_database(
     clock.pass_(1)
     features = other.test_client().get("/api/v1/vessels", headers=headers).get_json(force=True)
     assert features["features"][0]["geometry"]["coordinates"] == [4.14, 51.95]
+
+
+def test_a_database_that_is_locked_gets_503_in_time_and_serves_again(make_app: Any):
+    """HOSTILE-220: twenty requests wait no longer than they may; the pool is whole afterwards."""
+    app = make_app(DATABASE_TIMEOUT=0.05)
+    engine = app.extensions["harbor.database"].engine
+    if engine.dialect.name != "sqlite":
+        pytest.skip("the lock is SQLite's")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Vessel(name="Test Vessel", imo=IMO))
+        session.commit()
+    client = app.test_client()
+    locked = sqlite3.connect(engine.url.database, isolation_level=None)
+    locked.execute("BEGIN EXCLUSIVE")
+    answers = [post_ping(client) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {503}
+    assert not any(word in answers[0].text for word in ("locked", "INSERT", "positions"))
+    locked.execute("ROLLBACK")
+    locked.close()
+    assert post_ping(client).status_code == 201
+    assert engine.pool.checkedout() == 0
+    assert len(positions(engine)) == 1

@@ -49,6 +49,7 @@ class Spool:
         self._file: t.Any = None
         self._chunks: list[bytes] = []
         self._size = 0
+        self._kept = 0
         self._failure: OSError | None = None
         #: Whether the client has gone before the body's end.
         self.cut = False
@@ -66,9 +67,16 @@ class Spool:
         room = self._has_room_for(length)
         while room and self._fetch is not None:
             chunk = await self._next()
-            room = not chunk or self.add(chunk)
+            self._keep(chunk)
+            if self._kept > IN_MEMORY:
+                # A disk may be slow, and nobody else should wait for it.
+                await asyncio.to_thread(self._write)
+            room = self._has_room()
         self.settled.set()
-        self.rewind()
+        if self._file is None:
+            self.rewind()
+        else:
+            await asyncio.to_thread(self.rewind)
 
     def fill_from(self, stream: BodySource, length: int) -> Spool:
         """Receive a body of ``length`` bytes from the blocking stream of a WSGI server."""
@@ -113,17 +121,29 @@ class Spool:
 
     def add(self, chunk: bytes) -> bool:
         """Keep a chunk; False when no more should be received now."""
-        self._size += len(chunk)
-        if self._file is None:
-            self._chunks.append(chunk)
-            if self._size > IN_MEMORY:
-                import tempfile
+        self._keep(chunk)
+        if self._kept > IN_MEMORY:
+            self._write()
+        return self._has_room()
 
-                self._file = self._guarded(tempfile.TemporaryFile)
-                chunk, self._chunks = b"".join(self._chunks), []
-        if self._file is not None:
-            self._guarded(self._file.write, chunk)
+    def _keep(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._kept += len(chunk)
+        self._chunks.append(chunk)
+
+    def _has_room(self) -> bool:
         return self._failure is None and (self._limit is None or self._size <= self._limit)
+
+    def _write(self) -> None:
+        """Write what is kept to the temporary file."""
+        if self._file is None:
+            import tempfile
+
+            self._file = self._guarded(tempfile.TemporaryFile)
+        if self._file is not None:
+            self._guarded(self._file.writelines, self._chunks)
+        self._chunks = []
+        self._kept = 0
 
     def _guarded(self, function: t.Callable[..., t.Any], *args: t.Any) -> t.Any:
         # A full disk is told to whoever reads the body, so that it becomes an error page.
@@ -135,10 +155,13 @@ class Spool:
 
     def rewind(self) -> Spool:
         """Make it ready for reading."""
+        if self._failure is not None:
+            return self
         if self._file is None:
             self._file = io.BytesIO(b"".join(self._chunks))
             self._chunks = []
-        elif self._failure is None:
+        else:
+            self._write()
             self._guarded(self._file.seek, 0)
         return self
 
