@@ -12,7 +12,7 @@ from carboy.transport import RequestHead
 
 from .asgi_websocket import AsgiTransport
 from .environ import Facts, LazyHead, as_latin1, environ_of
-from .loop import ClientGone, Gone, answer, pour, unless
+from .loop import Client, ClientGone, answer, pour
 from .spool import Fetch, Spool
 from .websockets import converse
 
@@ -46,22 +46,23 @@ def respond(
 
 
 async def _http(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None:
-    answered = False
-
     async def gone() -> None:
-        if body is not None and not (answered and body.cut):
+        if body is not None:
             await body.settled.wait()  # until then what comes is received by whoever reads it
         while (await receive())["type"] != "http.disconnect":
             pass
 
     head, body, length = _head_and_body(app, scope, receive)
+    client = Client(gone)
     try:
-        reply = await answer(app, head, body, gone, length)
-        answered = True
-        await _send(reply, send, gone)
+        reply = await answer(app, head, body, client, length)
+        if body is not None and body.cut:
+            body.settled.set()  # the view was told, and has had its say
+        await _send(reply, send, client)
     except ClientGone:
         pass
     finally:
+        client.close()
         if body is not None:
             body.close()
 
@@ -126,7 +127,7 @@ def _fetcher(receive: Receive) -> Fetch:
     return fetch
 
 
-async def _send(reply: Reply, send: Send, gone: Gone) -> None:
+async def _send(reply: Reply, send: Send, client: Client) -> None:
     start = {
         "type": "http.response.start",
         "status": int(reply.status[:3]),
@@ -154,7 +155,7 @@ async def _send(reply: Reply, send: Send, gone: Gone) -> None:
     async def write(chunk: bytes) -> None:
         await tell({"type": "http.response.body", "body": chunk, "more_body": chunk != b""})
 
-    await unless(gone, pour(body, begin, write))
+    await client.waits_for(pour(body, begin, write))
 
 
 @lru_cache(maxsize=1024)

@@ -62,7 +62,7 @@ HOLDS_UP = (
 
 
 async def answer(
-    app: Carboy, head: RequestHead, body: Spool | None, gone: Gone, length: str | None = None
+    app: Carboy, head: RequestHead, body: Spool | None, client: Client, length: str | None = None
 ) -> Reply:
     """Handle one request. Raises ClientGone, or what the application wants to see raised.
 
@@ -109,7 +109,7 @@ async def answer(
     except StopIteration as stop:
         reply: Reply = stop.value
         return reply
-    answered: Reply = await _until(gone, steps, first)
+    answered: Reply = await client.waits_on(steps, first)
     return answered
 
 
@@ -191,40 +191,58 @@ class _Watched:
 # -- until the client goes -----------------------------------------------------------------------
 
 
-async def unless(gone: Gone, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
-    """The result of ``coroutine``, which is cancelled when the client goes: ClientGone."""
-    try:
-        first = coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    rest: T = await _until(gone, coroutine, first)
-    return rest
+class Client:
+    """Whoever waits for the answer; ``gone`` waits until they have left.
 
+    It is called once a request, and not before something takes time: a server may take a
+    ``receive`` that was given up for the client's leaving, as Gunicorn 27.0 does.
+    """
 
-async def _until(gone: Gone, coroutine: t.Any, first: t.Any) -> t.Any:
-    """The result of a coroutine that waits for ``first`` now."""
-    task = t.cast("asyncio.Task[t.Any]", asyncio.current_task())
-    watcher = asyncio.ensure_future(gone())
-    left = False
+    __slots__ = ("_gone", "_watcher")
 
-    def leave(_: object) -> None:
-        nonlocal left
-        left = True
-        task.cancel()
+    def __init__(self, gone: Gone) -> None:
+        self._gone = gone
+        self._watcher: asyncio.Task[None] | None = None
 
-    watcher.add_done_callback(leave)
-    try:
-        return await _Rest(coroutine, first)
-    except asyncio.CancelledError:
-        if left:
-            raise ClientGone from None
-        raise
-    finally:
-        watcher.remove_done_callback(leave)
-        watcher.cancel()
-        if left:
-            task.uncancel()
+    def close(self) -> None:
+        """Watch no longer: the request is over."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def waits_for(self, coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
+        """The result of ``coroutine``, which is cancelled when the client goes: ClientGone."""
+        try:
+            first = coroutine.send(None)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        rest: T = await self.waits_on(coroutine, first)
+        return rest
+
+    async def waits_on(self, coroutine: t.Any, first: t.Any) -> t.Any:
+        """The result of a coroutine that waits for ``first`` now, as :meth:`waits_for`."""
+        task = t.cast("asyncio.Task[t.Any]", asyncio.current_task())
+        watcher = self._watcher
+        if watcher is None:
+            watcher = self._watcher = asyncio.ensure_future(self._gone())
+        left = False
+
+        def leave(_: object) -> None:
+            nonlocal left
+            left = True
+            task.cancel()
+
+        watcher.add_done_callback(leave)
+        try:
+            return await _Rest(coroutine, first)
+        except asyncio.CancelledError:
+            if left:
+                raise ClientGone from None
+            raise
+        finally:
+            watcher.remove_done_callback(leave)
+            if left:
+                task.uncancel()
 
 
 class _Rest:

@@ -9,7 +9,7 @@ from carboy.bridges import be_at_home
 from carboy.transport import RequestHead
 
 from .environ import Facts, LazyHead, as_latin1, environ_of
-from .loop import ClientGone, Gone, answer, pour, unless
+from .loop import Client, ClientGone, answer, pour
 from .rsgi_websocket import RsgiTransport
 from .spool import Fetch, Spool
 from .websockets import converse
@@ -28,21 +28,23 @@ async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
     if scope.proto == "ws":
         more = getattr(scope, "carboy_environ", ())
         return await converse(app, facts_of(scope), RsgiTransport(protocol), more)
-    answered = False
 
     async def gone() -> None:
-        if body is not None and not (answered and body.cut):
+        if body is not None:
             await body.settled.wait()  # a cut body is told by what reads it
         await protocol.client_disconnect()
 
     head, body, length = _head_and_body(app, scope, protocol)
+    client = Client(gone)
     try:
-        reply = await answer(app, head, body, gone, length)
-        answered = True
-        await _send(reply, protocol, gone)
+        reply = await answer(app, head, body, client, length)
+        if body is not None and body.cut:
+            body.settled.set()  # the view was told, and has had its say
+        await _send(reply, protocol, client)
     except ClientGone:
         pass
     finally:
+        client.close()
         if body is not None:
             body.close()
 
@@ -119,7 +121,7 @@ def _fetcher(protocol: t.Any, length: str | None) -> Fetch:
     return fetch
 
 
-async def _send(reply: Reply, protocol: t.Any, gone: Gone) -> None:
+async def _send(reply: Reply, protocol: t.Any, client: Client) -> None:
     status = int(reply.status[:3])
     headers = [(_LOWER.get(name) or name.lower(), value) for name, value in reply.headers]
     body = reply.body
@@ -143,7 +145,7 @@ async def _send(reply: Reply, protocol: t.Any, gone: Gone) -> None:
             except RuntimeError:  # RSGIProtocolClosed and RSGIProtocolError
                 raise ClientGone from None
 
-    await unless(gone, pour(body, begin, write))
+    await client.waits_for(pour(body, begin, write))
 
 
 #: Names that nearly each reply has. PERF: half the time of making them lower.
