@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 APPLICATION = """
-from carboy import Carboy, request
+from carboy import Carboy, request, websocket
 
 app = Carboy(__name__)
 app.config["CSRF_PROTECT"] = False
@@ -41,6 +41,11 @@ def index():
 @app.get("/user")
 def user():
     return {"user": request.headers.get("X-Auth-User", "nobody")}
+
+@app.websocket("/talk")
+async def talk():
+    async for message in websocket:
+        await websocket.send(message)
 
 @app.get("/hidden/<int:number>")
 def hidden(number):

@@ -142,6 +142,7 @@ def _fields() -> list[Case]:
 def _other_protocols() -> list[Case]:
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    length = b"Content-Length: %d\r\n" % len(HIDDEN)
     settings = (
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     )
@@ -155,6 +156,16 @@ def _other_protocols() -> list[Case]:
              frozenset({200, 400, 403, 404, 426})),
         Case("an upgrade by POST", _post(upgrade + key + b"Content-Length: 0\r\n", HIDDEN),
              frozenset({200, 400, 403, 404, 405, 426}), "all"),
+        Case("an upgrade with a body", _get(HOST + upgrade + key + length) + HIDDEN,
+             frozenset({200, 400, 403, 404, 426})),
+        Case("an upgrade with a chunked body",
+             _get(HOST + upgrade + key + CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN),
+             frozenset({200, 400, 403, 404, 426})),
+        Case("an upgrade with a body, to a WebSocket", _get(HOST + upgrade + key + length, b"/talk") + HIDDEN,
+             frozenset({101, 400, 403})),
+        Case("an upgrade of a foreign page, to a WebSocket",
+             _get(HOST + upgrade + key + b"Origin: http://evil.example\r\n", b"/talk") + b"\x81\x05hello",
+             frozenset({400, 403})),
         Case("an upgrade to h2c", _get(HOST + settings), frozenset({200, 400})),
         Case("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40),
         Case("no request at all", b"\r\n\r\nhello\r\n\r\n"),
