@@ -202,6 +202,42 @@ def test_pipelined_requests_are_not_collected(serve: Start, tmp_path: Path) -> N
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
 
+def h2_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2 (RFC 9113 section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+@SERVE
+@NEEDS_PROC
+def test_streams_that_are_opened_and_reset_end_their_connection(serve: Start) -> None:
+    """CVE-2023-44487: by HTTP/2, thirty thousand of them; others are served."""
+    server = serve()
+    worker = int(server.get("/pid")[2])
+    before = memory(worker)
+    # GET http://wire/ by the static table of RFC 7541, and the word for "I do not want it".
+    head = b"\x82\x86\x84\x41\x04wire"
+    with connect(
+        server.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, b"")
+    ) as client:
+        # A single one is served: what follows is refused for its number alone.
+        client.sendall(h2_frame(1, 5, 1, head))
+        answer = b""
+        while b"hello" not in answer:
+            answer += client.recv(65_536)
+        for first in range(3, 60_003, 600):
+            burst = b"".join(
+                h2_frame(1, 5, stream, head) + h2_frame(3, 0, stream, bytes((0, 0, 0, 8)))
+                for stream in range(first, first + 600, 2)
+            )
+            try:
+                client.sendall(burst)
+            except OSError:
+                break
+        read(client)  # to its end; a connection that stays is a TimeoutError
+    assert server.get("/")[2] == b"hello"
+    assert memory(worker) - before < 32_000_000
+
+
 HANDSHAKE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n"

@@ -167,6 +167,8 @@ def _other_protocols() -> list[Case]:
              _get(HOST + upgrade + key + b"Origin: http://evil.example\r\n", b"/talk") + b"\x81\x05hello",
              frozenset({400, 403})),
         Case("an upgrade to h2c", _get(HOST + settings), frozenset({200, 400})),
+        Case("HTTP/2 that goes on as HTTP/1", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN),
+        Case("a method of HTTP/2's", b"PRI * HTTP/2.0\r\n\r\n" + HIDDEN),
         Case("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40),
         Case("no request at all", b"\r\n\r\nhello\r\n\r\n"),
         Case("HTTP/0.9", b"GET /\r\n\r\n"),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -721,3 +722,21 @@ def test_the_store_sees_keys_of_one_form_only(sent: str) -> None:
     assert keys and all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
     of_cache = found._cache._cache
     assert all(re.fullmatch("[a-z]+:[0-9a-f]{64}", key) for key in of_cache), [*of_cache]
+
+
+def test_a_redis_that_never_answers_is_a_503_in_time() -> None:
+    """HOSTILE-149: it takes connections and says nothing."""
+    pytest.importorskip("redis")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = make_app(store_from(f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))
+        client = app.test_client()
+        client.set_cookie("session", "A" * 43)
+        answers: list[int] = []
+        asking = threading.Thread(
+            target=lambda: answers.append(client.get("/all").status_code), daemon=True
+        )
+        asking.start()
+        asking.join(30)
+        assert answers == [503]
+        store: Any = interface_of(app)._store
+        store._client.close()
