@@ -238,7 +238,7 @@ class RequestContext(AppContext):
         head: RequestHead | None = None,
     ) -> None:
         self.app = app
-        self.head = RequestHead(t.cast("WSGIEnvironment", environ)) if head is None else head
+        self.head = RequestHead(environ) if head is None else head  # type: ignore[arg-type]
         # PERF: an attribute of the object itself is found five times as soon as the class's default.
         self._made = request
         self._opened = session

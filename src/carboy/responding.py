@@ -23,7 +23,6 @@ from .wrappers import Response, encode
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .app import Carboy
     from .ctx import RequestContext
     from .transport import RequestHead
 
@@ -109,7 +108,7 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
         raise TypeError(f"{error}\n{BAD_TYPE.format(kind=type(rv).__name__)}") from None
 
 
-def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
+def direct(ctx: RequestContext, rv: t.Any) -> Reply | None:
     """The reply for a plain str, bytes, dict or list, or None: take the long way.
 
     Only for an application whose response class is Carboy's own and whose hooks do not look.
@@ -129,7 +128,7 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
             body = encode(rv)
         mimetype: str | None = Response.default_mimetype
     elif kind is dict or kind is list:
-        made = app.json.reply(rv)
+        made = ctx.app.json.reply(rv)
         if made is None:
             return None
         body, mimetype = made
@@ -149,7 +148,7 @@ def direct(app: Carboy, rv: t.Any, head: RequestHead) -> Reply | None:
         _CONTENT_TYPES.get(mimetype) or ("Content-Type", content_type_of(mimetype, "utf-8")),
         _LENGTHS[size] if size < _SHORT else ("Content-Length", str(size)),
     ]
-    return Reply(status, headers, () if head.method == "HEAD" else (body,))
+    return Reply(status, headers, () if ctx.head.method == "HEAD" else (body,))
 
 
 _CONTENT_TYPES = {

@@ -24,9 +24,10 @@ from carboy.bridges import (
     surely,
 )
 from carboy.ctx import RequestContext
-from carboy.pipeline import handle, plan_of
+from carboy.pipeline import handle, plan_of, whole
 from carboy.plan import PLAIN, is_wrapped
 from carboy.responding import run_wsgi
+from carboy.transport import Reply
 
 from .spool import ClientGone as ClientGone
 
@@ -34,7 +35,7 @@ if t.TYPE_CHECKING:
     from concurrent.futures import Future
 
     from carboy.app import Carboy
-    from carboy.transport import Bridge, Reply, RequestHead
+    from carboy.transport import Bridge, RequestHead
 
     from .spool import Spool
 
@@ -99,9 +100,9 @@ async def answer(
             return await _whole(lambda: _reply(ctx, PLAIN))
         else:
             ctx.over = _MIXED
-    steps: t.Any = handle(ctx, bridge)
-    if app.debug:
-        steps = _Watched(ctx, steps)
+    steps: t.Any = handle(ctx, bridge) if not app.debug else _Watched(ctx, whole(ctx, bridge))
+    if type(steps) is Reply:
+        return steps
     # PERF: most requests are answered without waiting for anything, and need no watcher; a task
     # costs 20 µs, and a frame 0.3. Bench case "async view".
     try:
@@ -129,7 +130,7 @@ async def _match(ctx: RequestContext) -> None:
 
 def _reply(ctx: RequestContext, over: frozenset[str]) -> Reply:
     ctx.over = over
-    reply = drive(handle(ctx, WSGI_BRIDGE))
+    reply = drive(whole(ctx, WSGI_BRIDGE))
     read_whole = getattr(reply.body, "read_whole", None)
     if read_whole is not None and (data := read_whole(_SMALL_FILE)) is not None:
         reply.body = (data,)

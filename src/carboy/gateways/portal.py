@@ -6,7 +6,7 @@ import typing as t
 
 from carboy.body import declared_length
 from carboy.bridges import LOOP_BRIDGE, wait
-from carboy.pipeline import handle
+from carboy.pipeline import whole
 
 from .spool import Spool
 
@@ -41,4 +41,4 @@ def prepare(ctx: RequestContext) -> bool:
 
 def run(ctx: RequestContext) -> Reply:
     """Handle a request on the portal, while its thread waits."""
-    return wait(handle(ctx, LOOP_BRIDGE))
+    return wait(whole(ctx, LOOP_BRIDGE))
