@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "hostile.md"
 
 SUITES = {
-    "tests/hostile": "bad input and faults, each row of the list below",
+    "tests/hostile": "bad input and faults, most of the list below",
     "tests/security": "attacks on each protection",
     "tests/property": "random inputs: any environ, the router and the URL builder beside Werkzeug's",
     "tests/fuzz": "the fuzzers' kept inputs",
@@ -152,8 +152,37 @@ def page(tests: dict[str, Counter[str]], fuzzing: dict[str, Any], harbor: dict[s
         "",
         "Those run against a real server under load: [serve](serve.md).",
         "",
+        "## The list",
+        "",
+        "Each case of bad input or of a fault, and each fault that other frameworks and servers had, with"
+        " tests that would fail for it (`tests/hostile/test_every_row_has_a_test.py` holds it whole).",
+        "",
+        "| what | ids | tests |",
+        "|---|---|---|",
+        *_listed(),
+        "",
     ]
     return "\n".join(lines)
+
+
+def _listed() -> list[str]:
+    """A row for each case and each fault: who holds it, or why nobody does."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from hostile import test_every_row_has_a_test as rows
+
+    holders: dict[str, list[str]] = {}
+    for place, text in rows.all_docstrings():
+        for name in rows.named(text):
+            holders.setdefault(name, []).append(f"`{place.rpartition('::')[2]}`")
+    lines = []
+    wanted = [(what, [name]) for name, what in rows.CASES.items()]
+    for what, names in [*wanted, *rows.FAULTS.items()]:
+        found = dict.fromkeys(test for name in names for test in holders.get(name, ()))
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        reasons = dict.fromkeys(rows.EXEMPT[name] for name in names if name in rows.EXEMPT)
+        told = [", ".join([*found][:3]) + more, *reasons]
+        lines.append(f"| {what} | {', '.join(names)} | {' '.join(filter(None, told))} |")
+    return lines
 
 
 def _surroundings() -> str:
