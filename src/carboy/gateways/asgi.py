@@ -49,6 +49,8 @@ async def _http(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None
     async def gone() -> None:
         if body is not None:
             await body.settled.wait()  # until then what comes is received by whoever reads it
+            if body.cut:
+                return  # Daphne says so once
         while (await receive())["type"] != "http.disconnect":
             pass
 
