@@ -11,6 +11,7 @@ requests. Sync steps leave that loop for a worker thread: a *hop*.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import typing as t
 from contextvars import Context, ContextVar, copy_context
@@ -146,13 +147,27 @@ class _Job:
             return
         if task.cancelled():
             # An ordinary exception here: the task was cancelled, not the thread that waits.
-            from concurrent.futures import CancelledError
-
-            self.done.set_exception(CancelledError("The coroutine of an async step was cancelled."))
+            self.done.set_exception(_step_was_cancelled())
         elif (error := task.exception()) is not None:
             self.done.set_exception(error)
         else:
             self.done.set_result(task.result())
+
+
+def _step_was_cancelled() -> Exception:
+    from concurrent.futures import CancelledError
+
+    return CancelledError("The coroutine of an async step was cancelled.")
+
+
+def not_asked_for(error: BaseException) -> Exception | None:
+    """An ordinary exception for a cancellation that a step has raised itself; None for any other
+    error, and where it is the task that was cancelled."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return None
+    task = asyncio.current_task()
+    return _step_was_cancelled() if task is not None and not task.cancelling() else None
 
 
 def _give_up(

@@ -231,14 +231,12 @@ class RequestContext(AppContext):
     def __init__(
         self,
         app: Carboy,
-        environ: WSGIEnvironment | None = None,
+        environ: WSGIEnvironment,
         request: Request | None = None,
         session: SessionMixin | None = None,
-        *,
-        head: RequestHead | None = None,
     ) -> None:
         self.app = app
-        self.head = RequestHead(environ) if head is None else head  # type: ignore[arg-type]
+        self.head = RequestHead(environ)
         # PERF: an attribute of the object itself is found five times as soon as the class's default.
         self._made = request
         self._opened = session
@@ -247,6 +245,17 @@ class RequestContext(AppContext):
         self._plan = self._rule = None
         if request is not None:
             self.request = request
+
+    @classmethod
+    def of(cls, app: Carboy, head: RequestHead) -> t.Self:
+        """The context of a request with this head, whose environ may not have been made yet."""
+        ctx = cls.__new__(cls)
+        ctx.app = app
+        ctx.head = head
+        ctx._made = ctx._opened = ctx._plan = ctx._rule = None
+        ctx._wants_response = False
+        ctx._holds = 0
+        return ctx
 
     @lazy
     def over(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServe
 from werkzeug.routing import RoutingException
 
 from .audit import note_refusal
+from .bridges import not_asked_for
 from .errors import FirstError
 from .globals import _cv
 from .responding import direct, make_response, reply_of
@@ -138,8 +139,10 @@ async def _complete(
             error = exc
             reply = await _failed(ctx, exc, bridge, over)
         except BaseException as exc:
-            error = exc
-            raise
+            error = not_asked_for(exc) or exc
+            if not isinstance(error, Exception):
+                raise
+            reply = await _failed(ctx, error, bridge, over)
         if (finish := app._finish_reply) is not None:
             finish(reply, head)
         if ctx._start is not None:

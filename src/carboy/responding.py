@@ -12,6 +12,7 @@ import typing as t
 
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as ResponseBase
 
 from .bridges import wait
@@ -100,6 +101,9 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
         if (page := error_page(rv)) is not None:
             return cls(page, rv.code, mimetype="text/html")
         return cls(rv.get_body(environ), rv.code, rv.get_headers(environ))
+    if type(rv) is RequestRedirect:
+        # Its body is text as well, and no stream for which a thread would be needed.
+        rv = rv.get_response(environ)
     if not isinstance(rv, ResponseBase) and not callable(rv):
         raise TypeError(BAD_TYPE.format(kind=type(rv).__name__))
     try:
@@ -200,6 +204,10 @@ def reply_of(response: t.Any, head: RequestHead) -> Reply:
         body, status, headers = answer or response.get_wsgi_response(head.environ)
         if hasattr(response.response, "__aiter__") and _has_body(status, head.method):
             body = AsyncBody(response)
+        elif answer is None and type(response.response) is list and not response._on_close:
+            if type(response).close is Response.close:
+                # A redirect, for one: nothing is to be closed, and no thread need make the parts.
+                body = tuple(body)
         return Reply(status, headers, body)
     return run_wsgi(response, head.environ)
 

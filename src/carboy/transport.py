@@ -14,7 +14,7 @@ and :meth:`RequestHead.get`. A door that has no environ subclasses :class:`Reque
 ``method``, ``path``, ``host`` and ``cookie``, gives a ``get`` that finds single keys, and an
 ``environ`` that makes the whole one when an extension, an odd route or an error first asks for it.
 From then on ``made`` is that environ and ``get`` must read it, since hooks change it. The context is
-``RequestContext(app, head=head)``, and its request ``Request.of(head)``.
+``RequestContext.of(app, head)``, and its request ``Request.of(head)``.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ async def answer(
         if is_wrapped(app):
             return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
         return await _whole(lambda: _reply(app.request_context(head.environ), over))
-    ctx = RequestContext(app, head=head)
+    ctx = RequestContext.of(app, head)
     ctx.over = PLAIN
     if not ctx._match_soon():
         await _match(ctx)

@@ -78,15 +78,25 @@ class Spool:
         else:
             await asyncio.to_thread(self.rewind)
 
-    def fill_from(self, stream: BodySource, length: int) -> Spool:
-        """Receive a body of ``length`` bytes from the blocking stream of a WSGI server."""
+    def fill_from(self, stream: BodySource, length: int | None) -> bool:
+        """Receive a body of ``length`` bytes from the blocking stream of a WSGI server.
+
+        Without a length it ends where the stream does. False if it is larger than the limit, and
+        the stream has more.
+        """
+        room = True
         try:
-            while length and (chunk := stream.read(min(length, _BLOCK))):
-                length -= len(chunk)
-                self.add(chunk)
+            if length is None:
+                while room and (chunk := stream.read(_BLOCK)):
+                    room = self.add(chunk)
+            else:
+                while length and (chunk := stream.read(min(length, _BLOCK))):
+                    length -= len(chunk)
+                    self.add(chunk)
         except (OSError, ValueError):
             self.cut = True
-        return self.rewind()
+        self.rewind()
+        return room
 
     async def _next(self) -> bytes:
         fetch = self._fetch
