@@ -37,12 +37,12 @@ def respond(
 
         if portal.prepare(ctx):
             return portal.run(ctx).body
-    reply = handle(ctx, WSGI_BRIDGE)
-    if not isinstance(reply, Reply):
-        try:
+    try:
+        reply = handle(ctx, WSGI_BRIDGE)
+        if not isinstance(reply, Reply):
             reply = drive(reply)
-        except Admitted:
-            # A WebSocket, on an async door: what follows is not for the middleware around here.
-            start_response("101 Switching Protocols", [])
-            return ()
+    except Admitted:
+        # A WebSocket, on an async door: what follows is not for the middleware around here.
+        start_response("101 Switching Protocols", [])
+        return ()
     return reply.body
