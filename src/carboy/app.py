@@ -1014,15 +1014,35 @@ class Carboy(StaticFiles, Scaffold):
         """WSGI: :attr:`wsgi_app` with the middleware around it."""
 
     @t.overload
-    def __call__(self, environ: t.Any, start_response: t.Any = None, send: t.Any = None) -> t.Any:
-        """ASGI 3: scope, receive, send; or ASGI 2: only the scope."""
+    def __call__(
+        self,
+        environ: t.Any = None,
+        start_response: t.Any = None,
+        send: t.Any = None,
+        *,
+        scope: t.Any = None,
+        receive: t.Any = None,
+    ) -> t.Any:
+        """ASGI 3: scope, receive, send, also by name; or ASGI 2: only the scope."""
 
-    def __call__(self, environ: t.Any, start_response: t.Any = None, send: t.Any = None) -> t.Any:
+    def __call__(
+        self,
+        environ: t.Any = None,
+        start_response: t.Any = None,
+        send: t.Any = None,
+        *,
+        scope: t.Any = None,
+        receive: t.Any = None,
+    ) -> t.Any:
         """What a server calls, with the two arguments of WSGI or the three of ASGI.
 
         A server that cannot tell which one it is (uvicorn, on a Python older than 3.12) takes it
-        for ASGI 2, whose one argument works, too.
+        for ASGI 2, whose one argument works, too. Daphne calls with the names of ASGI's arguments.
         """
+        if environ is None:
+            if scope is None:  # uvicorn tries so whether it has a factory
+                raise TypeError("An application is called with the arguments of WSGI or ASGI.")
+            environ, start_response = scope, receive
         if send is not None:
             return self._respond_asgi(self, environ, start_response, send)
         if start_response is not None:

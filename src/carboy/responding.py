@@ -204,10 +204,14 @@ def reply_of(response: t.Any, head: RequestHead) -> Reply:
         body, status, headers = answer or response.get_wsgi_response(head.environ)
         if hasattr(response.response, "__aiter__") and _has_body(status, head.method):
             body = AsyncBody(response)
-        elif answer is None and type(response.response) is list and not response._on_close:
-            if type(response).close is Response.close:
-                # A redirect, for one: nothing is to be closed, and no thread need make the parts.
-                body = tuple(body)
+        elif (
+            answer is None
+            and type(response.response) is list
+            and not response._on_close
+            and type(response).close is Response.close
+        ):
+            # A redirect, for one: nothing is to be closed, and no thread need make the parts.
+            body = tuple(body)
         return Reply(status, headers, body)
     return run_wsgi(response, head.environ)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from werkzeug.exceptions import ClientDisconnected
 
 from carboy import Response, has_request_context, request, stream_with_context
 from carboy.globals import _cv
@@ -238,3 +239,82 @@ def test_rsgi(site: Any, log: Log, path: str, kind: str, when: int) -> None:
     gc.collect()
     assert left == []
     check(log, path)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_server_is_asked_once_whether_the_client_has_gone(app: Any, by_name: bool) -> None:
+    """A receive() that is given up counts as a disconnect on some servers."""
+    asked: list[str] = []
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        asked.append("receive")
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        await asyncio.sleep(0)
+
+    async def view() -> Any:
+        await asyncio.sleep(0)
+        return parts()
+
+    async def parts() -> Any:
+        for part in "abc":
+            await asyncio.sleep(0)
+            yield part
+
+    app.add_url_rule("/", "view", view)
+    scope = asgi_scope(method="GET")
+    if by_name:  # as Daphne does
+        asyncio.run(app(scope=scope, receive=receive, send=send))
+    else:
+        asyncio.run(app(scope, receive, send))
+    assert [message.get("body") for message in sent[1:]] == [b"a", b"b", b"c", b""]
+    assert asked == ["receive"]
+
+
+def test_a_server_may_tell_once_that_the_client_has_gone(app: Any) -> None:
+    """Who was told of it by a cut body does not wait to be told again."""
+    messages = [{"type": "http.request", "body": b"x", "more_body": True}]
+    messages.append({"type": "http.disconnect"})
+    log = Log()
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    async def endless() -> Any:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield "x"
+        finally:
+            log.append("closed")
+
+    async def view() -> Any:
+        try:
+            async for _ in request.stream:  # type: ignore[attr-defined]
+                pass
+        except ClientDisconnected:
+            log.append("told")
+        return endless()
+
+    app.add_url_rule("/", "view", view, methods=["POST"], stream_body=True)
+
+    async def run() -> None:
+        await asyncio.wait_for(app(asgi_scope(content_length="9"), receive, send), 20)
+
+    asyncio.run(run())
+    assert log == ["told", "closed"]
+
+
+def test_a_call_without_arguments_is_a_type_error(app: Any) -> None:
+    """By it uvicorn tells a factory from an application."""
+    with pytest.raises(TypeError, match="arguments of WSGI or ASGI"):
+        app()

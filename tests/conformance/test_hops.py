@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from werkzeug.routing import BaseConverter
 
-from carboy import current_app, request, request_finished, session
+from carboy import current_app, redirect, request, request_finished, session
 from carboy.bridges import PORTAL, WORKERS, Portal
 from carboy.globals import _cv
 from carboy.plan import is_async
@@ -217,15 +217,82 @@ def test_a_slow_body_does_not_hold_up_the_portal(app: Any) -> None:
     assert set(readers) == {threading.current_thread()}
 
 
+@by_the_compiled_router
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_slow_chunked_body_does_not_hold_up_the_portal(app: Any, limit: int | None) -> None:
+    """It is received in its own thread, too; past the limit only by a view that allows more."""
+    threads: dict[bytes, Any] = {}
+    parts = [b"ab\n", b"cd", b"efg\nh", b"ij"]
+
+    class Slow(io.RawIOBase):
+        def __init__(self) -> None:
+            self.rest = list(parts)
+
+        def read(self, size: int = -1) -> bytes:
+            if size < 0:
+                return b"".join(iter(lambda: self.read(65536), b""))
+            if not self.rest:
+                return b""
+            threads[self.rest[0]] = threading.current_thread()
+            return self.rest.pop(0)
+
+    async def view() -> bytes:
+        request.max_content_length = 100
+        return request.get_data()
+
+    app.config["MAX_CONTENT_LENGTH"] = limit
+    app.add_url_rule("/", "view", view, methods=["POST"])
+    environ = environ_for("/", "POST", chunked=b"") | {"wsgi.input": Slow()}
+    assert through("wsgi", app, environ).text == "ab\ncdefg\nhij"
+    before = parts if limit is None else parts[:3]
+    assert {threads[part] for part in before} == {threading.current_thread()}
+
+
+def test_a_chunked_body_over_the_limit_is_413_to_an_async_view(app: Any) -> None:
+    """No more of it is received than tells that it is too large."""
+
+    class Endless(io.RawIOBase):
+        got = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.got += 1000
+            return b"x" * 1000
+
+    async def view() -> bytes:
+        return request.get_data()
+
+    app.config["MAX_CONTENT_LENGTH"] = 5000
+    app.add_url_rule("/", "view", view, methods=["POST"])
+    body = Endless()
+    environ = environ_for("/", "POST", chunked=b"") | {"wsgi.input": body}
+    assert through("wsgi", app, environ).code == 413
+    assert body.got <= 7000
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("path", ["/nothing", "/only-get"])
+@pytest.mark.parametrize("path", ["/nothing", "/only-get", "/folder"])
 def test_what_no_view_answers_is_no_hop(
     app: Any, door: str, hops: list[Any], path: str, method: str
 ) -> None:
-    """404 and 405 are answered where they are, if no sync hook wants to see them."""
+    """404, 405 and redirects are answered where they are, if no sync hook wants to see them."""
     app.before_request(nothing)
     app.add_url_rule("/only-get", "only", view, methods=["GET"])
-    assert through(door, app, environ_for(path, method)).code in (200, 404, 405)
+    app.add_url_rule("/folder/", "folder", view, methods=["GET"])
+    codes = {"GET": (404, 200, 308), "DELETE": (404, 405, 404)}
+    expected = codes[method][("/nothing", "/only-get", "/folder").index(path)]
+    assert through(door, app, environ_for(path, method)).code == expected
+    assert hops == []
+
+
+def test_a_redirect_of_an_async_view_is_no_hop(app: Any, door: str, hops: list[Any]) -> None:
+    """Its body is text."""
+
+    async def view() -> Any:
+        return redirect("/elsewhere")
+
+    app.add_url_rule("/", "view", view)
+    answer = through(door, app, environ_for())
+    assert (answer.code, dict(answer.headers)["location"]) == (302, "/elsewhere")
     assert hops == []
 
 
