@@ -98,7 +98,7 @@ compat-servers: ## one application under Gunicorn, Waitress, uWSGI, mod_wsgi and
 compat-recipes: ## Celery, RQ, Taskiq, structlog, Sentry, OpenTelemetry as documented, on both
 	$(PYTHON) tests/compat/run_recipes.py $(ARGS)
 
-servers: $(INSTALLED) ## the three doors on uvicorn, hypercorn, Gunicorn and Granian
+servers: $(INSTALLED) ## the three doors on uvicorn, hypercorn, Gunicorn, daphne and Granian
 	@$(BIN)/python $(PIP_INSTALL) --group servers
 	$(BIN)/python -m pytest $(ARGS) tests/servers/test_doors.py tests/servers/test_conformance.py tests/servers/test_websockets.py
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "uvicorn": ["uvicorn", SITE, "--port={port}", "--no-proxy-headers"],
     "hypercorn": ["hypercorn", f"asgi:{SITE}", "--bind=127.0.0.1:{port}"],
     "gunicorn-wsgi": [*GUNICORN, "--worker-class=gthread", "--threads=4"],
+    "gunicorn-asgi": [*GUNICORN, "--worker-class=asgi"],
+    "daphne": ["daphne", SITE, "--port={port}"],
     "granian-rsgi": [*GRANIAN, "--interface=rsgi"],
     "granian-asgi": [*GRANIAN, "--interface=asgi"],
     "granian-wsgi": [*GRANIAN, "--interface=wsgi"],
