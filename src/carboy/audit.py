@@ -2,7 +2,9 @@
 
 Each event of :data:`EVENTS` is a signal of its own, ``audit.signal("sign_in_failed")``, whose
 receivers get ``event``, and a record of the logger ``carboy.audit``, in one line without control
-characters, with the event as ``record.audit``. No event holds a password, a key, a session's id or a token.
+characters, with the event as ``record.audit``. No event holds a password, a key, a session's id or
+a token. Refused hosts and 403s are plain HTTP errors to an application that has not asked for audit
+records: they are logged once ``carboy.audit`` has a level or a handler of its own.
 """
 
 from __future__ import annotations
@@ -43,9 +45,14 @@ EVENTS: t.Mapping[str, tuple[int, tuple[str, ...]]] = {
     "debugger_pin_failed": (logging.WARNING, ("tries",)),
 }
 
+#: What any application answers without a protection of Carboy's taking part: plain HTTP errors,
+#: which Flask does not log. They get a record only if somebody has set up the logger itself.
+_PLAIN = frozenset({"host_refused", "permission_denied"})
+
 logger = logging.getLogger("carboy.audit")
 # Silent until logging is configured, and not an application's business on stderr.
-logger.addHandler(logging.NullHandler())
+_silence = logging.NullHandler()
+logger.addHandler(_silence)
 
 _LONGEST = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -108,12 +115,13 @@ def request_id() -> str | None:
 def record(app: Carboy | None, name: str, **fields: t.Any) -> None:
     """Tell of an event, with the fields that :data:`EVENTS` names.
 
-    ``app`` is None for what happens outside of any application. Nothing is made if nobody listens. What a receiver raises is logged by the application and
-    does not reach the client.
+    ``app`` is None for what happens outside of any application. Nothing is made if nobody listens.
+    What a receiver raises is logged by the application and does not reach the client.
     """
     level, expected = EVENTS[name]
     wanted = _signals.signal(name)
-    if not wanted.receivers and not logger.isEnabledFor(level):
+    logged = logger.isEnabledFor(level) and (name not in _PLAIN or _is_set_up())
+    if not wanted.receivers and not logged:
         return
     if fields.keys() != set(expected):
         raise TypeError(f"The audit event {name!r} has the fields {expected}, not {[*fields]}.")
@@ -128,7 +136,8 @@ def record(app: Carboy | None, name: str, **fields: t.Any) -> None:
         None if request is None else _clean(request.head.path),
         {key: _clean(value) for key, value in fields.items()},
     )
-    logger.log(level, "%s", event, extra={"audit": event.as_dict()})
+    if logged:
+        logger.log(level, "%s", event, extra={"audit": event.as_dict()})
     if wanted.receivers:
         try:
             wrapper = None if app is None else app.ensure_sync
@@ -144,6 +153,11 @@ def note_refusal(ctx: RequestContext, error: HTTPException) -> None:
         record(ctx.app, "host_refused", host=ctx.head.host)
     elif error.code == 403:
         record(ctx.app, "permission_denied")
+
+
+def _is_set_up() -> bool:
+    """Whether ``carboy.audit`` was given a level or a handler of its own."""
+    return logger.level != logging.NOTSET or logger.handlers != [_silence]
 
 
 def _clean(value: t.Any) -> t.Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -108,6 +109,37 @@ def test_refusals_are_told(site: Carboy, events: Any) -> None:
     assert events[1].fields == {"host": "evil.test"}
     assert events[2].path == "/forbidden"
     assert events[3].fields == {"limit": "1 per minute"}
+
+
+@pytest.mark.parametrize("how", ["level", "handler"])
+def test_plain_refusals_are_logged_once_the_logger_is_set_up(
+    site: Carboy, events: Any, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """Before that they are what they are in Flask, HTTP errors; the signals are sent always."""
+    caplog.set_level(logging.DEBUG)
+    told = ["host_refused", "permission_denied"]
+    handler = logging.StreamHandler(io.StringIO())
+
+    def refuse() -> list[Any]:
+        events.clear()
+        caplog.clear()
+        client = site.test_client()
+        client.get("/", headers={"Host": "evil.test"})
+        client.get("/forbidden")
+        assert names(events) == told
+        return [r.audit["event"] for r in caplog.records]  # type: ignore[attr-defined]
+
+    assert refuse() == []
+    try:
+        if how == "level":
+            audit.logger.setLevel(logging.INFO)
+        else:
+            audit.logger.addHandler(handler)
+        assert refuse() == told
+    finally:
+        audit.logger.setLevel(logging.NOTSET)
+        audit.logger.removeHandler(handler)
+    assert refuse() == []
 
 
 def test_failed_and_throttled_sign_ins_are_told_without_the_password(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
-import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -333,54 +334,66 @@ def test_a_bell_may_outlive_its_loop() -> None:
 # -- many ----------------------------------------------------------------------------------------
 
 
-def test_a_thousand_idle_streams_are_cheap(app: Any) -> None:
-    """Below 20 kB each, and no thread; an event reaches all, and all end at once."""
-    channel = EventChannel()
+THOUSAND = """\
+import asyncio, gc, json, threading, tracemalloc
+from carboy import Carboy
+from carboy.sse import EventChannel, EventStream
 
-    @app.get("/")
-    async def view() -> EventStream:
-        return EventStream(channel)
+app = Carboy("streams")
+channel = EventChannel()
 
-    scope: Any = {
-        "type": "http",
-        "method": "GET",
-        "path": "/",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost")],
-    }
+@app.get("/")
+async def view():
+    return EventStream(channel)
 
-    async def test() -> tuple[float, int, int]:
-        got: list[bytes] = []
-        reached = asyncio.Event()
+scope = {
+    "type": "http",
+    "method": "GET",
+    "path": "/",
+    "query_string": b"",
+    "headers": [(b"host", b"localhost")],
+}
 
-        async def listen() -> None:
-            async def send(message: Any) -> None:
-                if message.get("body"):
-                    got.append(message["body"])
-                    if len(got) % 1000 == 0:
-                        reached.set()
+async def test():
+    got = []
+    reached = asyncio.Event()
 
-            await app(dict(scope), asyncio.Event().wait, send)
+    async def listen():
+        async def send(message):
+            if message.get("body"):
+                got.append(message["body"])
+                if len(got) % 1000 == 0:
+                    reached.set()
 
-        before = tracemalloc.get_traced_memory()[0]
-        streams = [asyncio.create_task(listen()) for _ in range(1000)]
-        await reached.wait()
-        gc.collect()
-        held = (tracemalloc.get_traced_memory()[0] - before) / 1000
-        threads = threading.active_count()
-        reached.clear()
-        channel.publish("news")
-        await reached.wait()
-        assert sum(b"data: news\n" in body for body in got) == 1000
-        app._serving.close_connections()
-        await asyncio.gather(*streams)
-        return held, threads, len(channel)
+        await app(dict(scope), asyncio.Event().wait, send)
 
-    threads = threading.active_count()
-    tracemalloc.start()
-    try:
-        held, threads_then, listeners = asyncio.run(test())
-    finally:
-        tracemalloc.stop()
-    assert held < 20_000
-    assert (threads_then, listeners) == (threads, 0)
+    before = tracemalloc.get_traced_memory()[0]
+    streams = [asyncio.create_task(listen()) for _ in range(1000)]
+    await reached.wait()
+    gc.collect()
+    held = (tracemalloc.get_traced_memory()[0] - before) / 1000
+    threads = [thread.name for thread in threading.enumerate()]
+    reached.clear()
+    channel.publish("news")
+    await reached.wait()
+    news = sum(b"data: news\\n" in body for body in got)
+    app._serving.close_connections()
+    await asyncio.gather(*streams)
+    return {"held": held, "threads": threads, "news": news, "listeners": len(channel)}
+
+tracemalloc.start()
+print(json.dumps(asyncio.run(test())))
+"""
+
+
+def test_a_thousand_idle_streams_are_cheap(run_python: Any, tmp_path: Path) -> None:
+    """Below 20 kB each, and no thread; an event reaches all, and all end at once.
+
+    In a process of their own: threads and memory of other tests are not theirs.
+    """
+    (tmp_path / "thousand.py").write_text(THOUSAND)
+    ended = run_python("thousand.py")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found.pop("held") < 20_000
+    assert found == {"threads": ["MainThread"], "news": 1000, "listeners": 0}
