@@ -19,6 +19,18 @@ if t.TYPE_CHECKING:
     from carboy.app import Carboy
 
 
+_portal: t.Any = None
+
+
+def _open_portal() -> t.Any:
+    """The road of async requests, imported by the first application that has any."""
+    global _portal
+    from . import portal
+
+    _portal = portal
+    return portal
+
+
 def respond(
     app: Carboy, environ: WSGIEnvironment, start_response: StartResponse
 ) -> cabc.Iterable[bytes]:
@@ -33,8 +45,7 @@ def respond(
     ctx.over = over or PLAIN
     ctx._start = start_response
     if plans.has_async and not over:
-        from . import portal
-
+        portal = _portal or _open_portal()
         if portal.prepare(ctx):
             return portal.run(ctx).body
     try:
