@@ -719,11 +719,11 @@ def test_sighup_brings_in_new_code(serve: Serve, tmp_path: Path) -> None:
     before = server.get("/pid")[2]
     (tmp_path / "app.py").write_text("1 / 0\n")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for("Not reloaded")
+    server.wait_for("Not reloaded", timeout=60)
     assert server.get("/pid")[2] == before
     (tmp_path / "app.py").write_text(APP.replace("hello", "welcome"))
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for("Stopped old worker-1")
+    server.wait_for("Stopped old worker-1", timeout=60)
     assert server.get("/")[2] == b"welcome"
 
 

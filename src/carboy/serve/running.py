@@ -244,7 +244,12 @@ def _server_class(granian: t.Any) -> t.Any:
             super().signal_handler_interrupt(*args, **kwargs)
 
         def _reload(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
-            """SIGHUP: what cannot be loaded does not take the place of what works."""
+            """SIGHUP: what cannot be loaded does not take the place of what works.
+
+            The flags are cleared before the look: a signal that comes during it counts.
+            """
+            self.reload_signal = False
+            self.main_loop_interrupt.clear()
             failure = self.look().failure
             if failure:
                 click.secho(
@@ -253,10 +258,13 @@ def _server_class(granian: t.Any) -> t.Any:
                     fg="red",
                     err=True,
                 )
-                self.reload_signal = False
-                self.main_loop_interrupt.clear()
                 return None
-            return super()._reload(*args, **kwargs)
+            if self.reload_signal or self.interrupt_signal:
+                return None  # the main loop looks again, or stops
+            done = super()._reload(*args, **kwargs)
+            if self.interrupt_signal:
+                self.main_loop_interrupt.set()
+            return done
 
     return Server
 
