@@ -47,7 +47,8 @@ def respond(
     if plans.has_async and not over:
         portal = _portal or _open_portal()
         if portal.prepare(ctx):
-            return portal.run(ctx).body
+            answered: Reply = portal.run(ctx)
+            return answered.body
     try:
         reply = handle(ctx, WSGI_BRIDGE)
         if not isinstance(reply, Reply):
