@@ -32,7 +32,7 @@ from .hosts import check_trusted, is_below
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger, printable
 from .plan import LIFECYCLE, HookTable, Plans, remember_originals
-from .routing import Router, UrlBuilder
+from .routing import LazyRule, Router, UrlBuilder
 from .scaffold import (
     Scaffold,
     _endpoint_from_view_func,
@@ -169,7 +169,7 @@ class Carboy(StaticFiles, Scaffold):
     #: The class of CLI runners; None for :class:`carboy.testing.FlaskCliRunner`.
     test_cli_runner_class: type[FlaskCliRunner] | None = None
     url_map_class = Map
-    url_rule_class = Rule
+    url_rule_class: type[Rule] = LazyRule
 
     #: ``TESTING``: exceptions propagate, extensions may change their ways.
     testing = ConfigAttribute[bool]("TESTING")

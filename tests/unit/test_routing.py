@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.routing import BaseConverter, Map, MapAdapter, Rule, Subdomain
 
-from carboy.routing import Router, UrlBuilder
+from carboy.routing import LazyRule, Router, UrlBuilder
 from carboy.routing.spelling import _path_text
 from carboy.routing.version import Version, current_version
 
@@ -436,3 +436,24 @@ class TestBuilding:
 def test_a_version_is_false_and_equal_to_itself_only() -> None:
     assert not Version()
     assert Version() != Version()
+
+
+@pytest.mark.parametrize("kind", [Rule, LazyRule])
+@pytest.mark.parametrize("append_unknown", [True, False])
+def test_a_lazy_rule_builds_what_a_rule_builds_each_time(
+    kind: type[Rule], append_unknown: bool
+) -> None:
+    bound = kind("/ä/<int:id>/<path:rest>", endpoint="e", subdomain="x")
+    Map([bound])
+    values = {"id": 3, "rest": "a b/c", "q": ["1", "ü"], "rule": "r"}
+    query = "?q=1&q=%C3%BC&rule=r" if append_unknown else ""
+    for _ in range(2):
+        assert bound.build(values, append_unknown) == ("x", f"/%C3%A4/3/a%20b/c{query}")
+
+
+@pytest.mark.parametrize("kind", [Rule, LazyRule])
+def test_a_default_that_its_converter_refuses_fails_when_the_rule_is_bound(
+    kind: type[Rule],
+) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        Map([kind("/<int:id>", endpoint="e", defaults={"id": "no"})])

@@ -2,3 +2,4 @@
 
 from .builder import UrlBuilder as UrlBuilder
 from .router import Router as Router
+from .rule import LazyRule as LazyRule

@@ -9,11 +9,13 @@ from typing import Any
 
 from werkzeug.routing import Map, Rule
 
+from .rule import LazyRule
 from .spelling import UNSUITED, Spell, Spelling
 from .version import UNREAD, Version, current_version, is_plain
 
 # The methods of a rule that decide how an address is built.
 _DECISIVE = ("build", "suitable_for", "_encode_query_vars", "_compile_builder")
+_ORDINARY = {name: (getattr(Rule, name), getattr(LazyRule, name)) for name in _DECISIVE}
 
 #: What is known of an endpoint: the only rule's spelling and domain, if there is only one and it is an
 #: ordinary one; and all rules in Werkzeug's order.
@@ -138,6 +140,6 @@ class UrlBuilder:
 def _is_ordinary(rule: Rule) -> bool:
     """Whether the rule is built by Werkzeug's own code and its defaults have names."""
     kind = type(rule)
-    return all(getattr(kind, name) is getattr(Rule, name) for name in _DECISIVE) and all(
+    return all(getattr(kind, name) in _ORDINARY[name] for name in _DECISIVE) and all(
         type(name) is str for name in rule.defaults or ()
     )
