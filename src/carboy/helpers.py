@@ -111,7 +111,10 @@ def url_for(
     An endpoint that begins with a dot is the current blueprint's. ``values`` fill the rule's
     variables, and the rest becomes the query string. ``_external`` asks for a whole URL.
     """
-    return current_app.url_for(
+    ctx = _cv.get(None)
+    # The proxy is asked only where it has an error to raise.
+    app = current_app if ctx is None else ctx.app
+    return app.url_for(
         endpoint,
         _external=_external,
         _scheme=_scheme,
