@@ -51,13 +51,16 @@ def address(app: Carboy) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = embedded.Server(app, "127.0.0.1", port, interface="asgi", websockets=True)
-    thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
     thread.start()
     wait_until_open(port)
     yield f"http://127.0.0.1:{port}"
     app.extensions["harbor.services"].live.close()
-    server.stop()
+    loop.call_soon_threadsafe(server.stop)
     thread.join(PATIENCE)
+    assert not thread.is_alive()
+    loop.close()
 
 
 def wait_until_open(port: int) -> None:
