@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 CORPUS = HERE / "corpus"
 
 #: The kept corpus is read by each test run: this many inputs a target, the smallest ones.
-KEPT = 60
+KEPT = 40
 
 
 def fuzz(name: str, seconds: float, scratch: Path, blind: bool) -> dict[str, Any]:
@@ -64,8 +64,6 @@ def merge(name: str, scratch: Path) -> int:
     step = max(1, len(small) // KEPT)
     for path in [*small[::step][:KEPT]]:
         shutil.copy(path, kept / path.name)
-    for number, data in enumerate(SEEDS[name]):
-        (kept / f"seed-{number:02}").write_bytes(data)
     return len(list(kept.iterdir()))
 
 
