@@ -7,7 +7,7 @@ import hmac
 import pickle
 import time
 import zlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
