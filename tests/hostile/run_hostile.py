@@ -26,6 +26,8 @@ PAGE = ROOT / "docs" / "hostile.md"
 
 SUITES = {
     "tests/hostile": "bad input and faults, most of the list below",
+    "tests/load": "`carboy serve` under slow and flooding clients, signals and killed workers",
+    "tests/servers/test_serve.py": "`carboy serve`: stops, reloads, cut and half requests",
     "tests/security": "attacks on each protection",
     "tests/property": "random inputs: any environ, the router and the URL builder beside Werkzeug's",
     "tests/fuzz": "the fuzzers' kept inputs",
@@ -150,7 +152,8 @@ def page(tests: dict[str, Counter[str]], fuzzing: dict[str, Any], harbor: dict[s
         "",
         "## Slow clients, floods, stops",
         "",
-        "Those run against a real server under load: [serve](serve.md).",
+        "The suites `tests/load` and `tests/hostile/test_servers.py` above are small; the figures under full"
+        " load\n(`make serve-load`) are on the page of [serve](serve.md).",
         "",
         "## The list",
         "",
