@@ -6,7 +6,6 @@ The ones that belong to a larger subject (bodies, headers, static files, session
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import tempfile
 import threading
@@ -310,6 +309,8 @@ def test_a_form_that_an_async_view_reads_does_not_hold_up_the_loop(app, written_
         written_by["loop"].add(threading.get_ident())
         return str(len(request.files))
 
-    files = {"f": (io.BytesIO(bytes(3_000_000)), "f")}
-    assert app.test_client(door="asgi").post("/", data=files).text == "1"
+    head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+    body = head + bytes(3_000_000) + b"\r\n--b--\r\n"
+    client = app.test_client(door="asgi")
+    assert client.post("/", data=body, content_type=MULTIPART).text == "1"
     assert not written_by["disk"] & written_by["loop"]
