@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import typing as t
-import weakref
 
 from carboy.bridges import wait
 
@@ -151,9 +150,6 @@ class Spool:
             import tempfile
 
             self._file = self._guarded(tempfile.TemporaryFile)
-            if self._file is not None:
-                # Under WSGI nobody tells when the request is over.
-                weakref.finalize(self, self._file.close)
         if self._file is not None:
             self._guarded(self._file.writelines, self._chunks)
         self._chunks = []
