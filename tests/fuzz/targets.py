@@ -23,9 +23,9 @@ from werkzeug.sansio.utils import get_content_length
 from carboy import Carboy, Request
 from carboy.body import parse_cookies, parse_query
 from carboy.json.tag import TaggedJSONSerializer
+from carboy.origins import is_own_origin, parse_origin
 from carboy.routing import Router
 from carboy.security import url_has_allowed_host
-from carboy.security.origins import is_own_origin, parse_origin
 from carboy.security.proxies import parse_forwarded
 from carboy.security.signed_urls import verify_url
 from carboy.sessions import SecureCookieSessionInterface

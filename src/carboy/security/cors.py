@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from werkzeug.exceptions import HTTPException
 
 from carboy.globals import _get_request_context
+from carboy.origins import origins_of, parse_origin
 from carboy.wrappers import _split_blueprint_path
-
-from .origins import origins_of, parse_origin
 
 if t.TYPE_CHECKING:
     from carboy.app import Carboy

@@ -23,9 +23,9 @@ from carboy.audit import record
 from carboy.config import default_config
 from carboy.globals import _get_request_context
 from carboy.logging import printable
+from carboy.origins import Origin, is_own_origin, origins_of, parse_origin
 from carboy.sessions import CLOCK_TOLERANCE
 
-from .origins import Origin, is_own_origin, origins_of, parse_origin
 from .template_names import offer
 
 if t.TYPE_CHECKING:

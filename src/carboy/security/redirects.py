@@ -13,8 +13,7 @@ from collections.abc import Iterable
 
 from carboy.globals import request
 from carboy.helpers import redirect
-
-from .origins import Origin, parse_origin
+from carboy.origins import Origin, parse_origin
 
 if t.TYPE_CHECKING:
     from werkzeug.wrappers import Response
