@@ -61,8 +61,13 @@ def template() -> Callable[[], object]:
 
 
 def rows() -> Callable[[], object]:
-    """The standard library's JSON encoder on the same rows."""
-    return lambda: json.dumps(cases.ROWS).encode()
+    """The standard library's JSON encoder, asked for the same answer: compact, keys sorted.
+
+    Sorting is the encoder's work too, a fifth of it: Flask's default, and part of every byte of its
+    answer. (The frameworks that do not sort do less.)
+    """
+    encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+    return lambda: f"{encoder.encode(cases.ROWS)}\n".encode()
 
 
 def static() -> Callable[[], object]:

@@ -309,21 +309,48 @@ def url_for(module: str, number: int) -> dict[str, Any]:
 
 
 def json_fast(module: str, number: int) -> dict[str, Any]:
-    """The standard provider beside the one of the extra `fast`: read, validate the type, write."""
-    import carboy
-    from bench.cases import MESSAGE, ROWS
-    from carboy.json import fast
+    """JSON in and out by the standard provider and the one of the extra `fast`.
 
-    data = MESSAGE if number == 1 else ROWS[:number]
-    app = carboy.Carboy("bench_app")
-    quick, plain = fast.MsgspecProvider(app), app.json
-    text = plain.dumps(data)
-    if quick.loads(text) != data or quick.loads(quick.dumps(data)) != data:
-        raise SystemExit("The two providers read different things.")
-    return {
-        "plain": best(lambda: (plain.loads(text), plain.dumps(data))),
-        "fast": best(lambda: (quick.loads(text), quick.dumps(data))),
+    `checked`: with the type of every field, which the standard provider's user checks by hand;
+    `plain`: read and answered; `bare`: the library alone; `request`: `checked` in a POST.
+    """
+    import msgspec
+
+    from bench import cases, typed
+    from carboy import jsonify, request
+    from carboy.json.fast import MsgspecProvider
+
+    data: Any = cases.MESSAGE if number == 1 else cases.ROWS[:number]
+    kind, check = typed.of(number)
+    body = json.dumps(data).encode()
+    (_, by_hand), (_, by_type) = _app("carboy"), _app("carboy")
+    plain, quick = by_hand.json, MsgspecProvider(by_type)
+    by_type.json = quick
+    encoder = msgspec.json.Encoder(order="sorted")
+    compact: dict[str, Any] = {"sort_keys": True, "separators": (",", ":")}
+    ways: dict[str, Callable[[], Any]] = {
+        "plain checked": lambda: plain.reply(check(plain.loads(body))),
+        "fast checked": lambda: quick.reply(quick.decode(body, kind)),
+        "plain": lambda: plain.reply(plain.loads(body)),
+        "fast": lambda: quick.reply(quick.loads(body)),
+        "plain bare": lambda: (json.dumps(json.loads(body), **compact).encode(), ""),
+        "fast bare": lambda: (encoder.encode(msgspec.json.decode(body)), ""),
     }
+    for name, way in ways.items():
+        if json.loads(way()[0]) != data:
+            raise SystemExit(f"{name}: another answer")
+    found = {name: best(way) for name, way in ways.items()}
+    views = {
+        "plain": (by_hand, lambda: jsonify(check(request.get_json()))),
+        "fast": (by_type, lambda: jsonify(quick.decode(request.get_data(), kind))),
+    }
+    for name, (app, view) in views.items():
+        app.add_url_rule("/x", "x", view, methods=["POST"])
+        ask = _asker(app, "/x", body, "application/json")
+        if json.loads(ask()) != data:
+            raise SystemExit(f"{name}: another answer")
+        found[f"{name} request"] = ask.time()
+    return found
 
 
 def main() -> None:

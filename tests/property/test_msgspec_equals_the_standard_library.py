@@ -129,12 +129,65 @@ def test_a_body_means_what_the_default_provider_s_means(value: Any, sort_keys: b
     assert written(fast, value) == written(default, value)
 
 
+tables = st.builds(
+    lambda rows, times: rows * times,
+    st.lists(st.dictionaries(keys, atoms | other, max_size=4) | atoms | values, max_size=3),
+    st.integers(7, 12),
+)
+
+
+@given(tables, st.booleans(), st.booleans())
+@example([{"a": 1, "b": [2]}] * 20, True, False)
+@example([{"a": 1, "b": UUID(int=1)}] * 20 + [{"a": date(2026, 1, 1)}], False, True)
+@example([{1: 2, 10: 3}] * 20, True, True)
+@example([{2: 1, "a": 3}] * 20, False, False)
+@example([{date(2026, 1, 1): 1}] * 20, False, False)
+@example([{date(2026, 1, 1): 1}, 1], False, False)
+@example([*range(20), b"x"], True, False)
+@example([Text("a")] * 20, True, True)
+def test_so_does_a_long_one(value: list[Any], sort_keys: bool, within: bool) -> None:
+    """Many values are looked at together."""
+    fast, default = providers(sort_keys=sort_keys)
+    obj: Any = {"rows": tuple(value), "n": {str(i): row for i, row in enumerate(value)}}
+    obj = obj if within else value
+    assert written(fast, obj) == written(default, obj)
+
+
+def test_what_the_standard_library_wrote_once_says_nothing_of_the_next_value() -> None:
+    fast, default = providers()
+    fast._app.config["JSON_SORT_KEYS"] = True
+    for value in ([1], {1: 2}, ["ü"], [date(2026, 1, 1)], [2**70], "\ud800", ["ü"]):
+        body = default.body(value)
+        ours = '["ü"]\n'.encode() if value == ["ü"] else body
+        assert fast.reply(value) == (ours, "application/json")
+    fast._app.config["JSON_SORT_KEYS"] = False
+    assert fast.reply({"b": 1, "a": 2})[0] == b'{"b":1,"a":2}\n'
+    fast._app.config["DEBUG"] = True
+    assert fast.reply(["ü"]) == (b'[\n  "\xc3\xbc"\n]\n', "application/json")
+    fast._app.config["DEBUG"] = False
+    assert fast.reply(["ü"]) == (b'["\xc3\xbc"]\n', "application/json")
+
+
 @given(plain)
 def test_a_response_and_a_reply_have_that_body(value: Any) -> None:
     fast, _ = providers()
     body = fast.body(value)
     assert fast.reply(value) == (body, "application/json")
     assert fast.response(value).get_data() == body
+
+
+def test_structs_are_written_wherever_they_are() -> None:
+    fast, _ = providers()
+    place = Position(1.5, 2.0, datetime(2026, 1, 2))
+    text = '{"at":"2026-01-02T00:00:00","lat":1.5,"lon":2.0}'
+    for count in (1, 40):
+        rows = ",".join([text] * count)
+        assert fast.body([place] * count) == f"[{rows}]\n".encode()
+        assert fast.reply({"rows": [place] * count})[0] == f'{{"rows":[{rows}]}}\n'.encode()
+        mixed = [{"d": date(2026, 1, 2)}, *[place] * count]
+        dated = '{"d":"Fri, 02 Jan 2026 00:00:00 GMT"}'
+        assert fast.body(mixed) == f"[{dated},{rows}]\n".encode()
+    assert fast.body(place) == f"{text}\n".encode()
 
 
 @pytest.mark.parametrize(

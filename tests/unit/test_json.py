@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 import carboy.json
-from carboy import Carboy
+from carboy import Carboy, Response
 from carboy.json.provider import DefaultJSONProvider, JSONProvider, _default
 
 
@@ -242,6 +242,23 @@ def test_a_subclass_s_dumps_is_gone_through(app: Carboy) -> None:
     app.json = Provider(app)
     assert app.json.body(1) == b"1 ['separators']\n"
     assert app.json.response(1).get_data() == app.json.body(1)
+
+
+def test_a_response_class_of_the_application_gets_text_where_it_did(app: Carboy) -> None:
+    given: list[Any] = []
+
+    class Own(Response):
+        def __init__(self, response: Any = None, *args: Any, **kwargs: Any) -> None:
+            given.append(response)
+            super().__init__(response, *args, **kwargs)
+
+    app.response_class = Own
+    for _ in range(2):
+        app.json.response([1])
+    assert isinstance(app.json, DefaultJSONProvider)
+    app.json.ensure_ascii = False
+    app.json.response(["é"])
+    assert given == ["[1]\n", "[1]\n", '["é"]\n'.encode()]
 
 
 def test_a_replaced_response_is_gone_through(app: Carboy) -> None:
