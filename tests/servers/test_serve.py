@@ -7,12 +7,9 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import ssl
 import struct
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,32 +105,6 @@ async def endless():
 """
 
 Serve = Callable[..., Any]
-
-
-@pytest.fixture
-def serve(start_server: Any) -> Serve:
-    """``serve(*options)``: the application above, or another ``source``, up and answering."""
-
-    def start(*options: str, source: str = APP, workers: int = 1, **env: str) -> Any:
-        command = ["serve", "app:app", "--port", "0", "--workers", str(workers), *options]
-        server = start_server(source, *command, **env)
-        for _ in range(workers):
-            server.wait_for("Started worker-")
-        return server
-
-    return start
-
-
-@pytest.fixture
-def ends(start_server: Any) -> Callable[..., tuple[int, str]]:
-    """``ends(source, *options)``: exit code and output of a server that ends by itself."""
-
-    def run(source: str, *options: str, **env: str) -> tuple[int, str]:
-        command = ["serve", "app:app", "--port", "0", "--workers", "1", *options]
-        server = start_server(source, *command, wait=False, **env)
-        return server.wait_until_ended(), server.output
-
-    return run
 
 
 def connect(server: Any, data: bytes, buffer: int | None = None) -> socket.socket:
@@ -557,7 +528,6 @@ def test_debug_mode_is_refused(ends: Any, options: Any, env: Any, words: str) ->
         (["--access-format", "%(nothing)s"], "%(nothing)s is no field"),
         (["--access-format", "100%"], "a percent is %%"),
         (["--unix-mode", "9"], "octal"),
-        (["--cert", "app.py"], "--cert needs --key"),
         (["--host", "256.0.0.1"], "is no address"),
         (["--host", "192.0.2.1"], "Nothing can listen on http://192.0.2.1:0"),
     ],
@@ -620,25 +590,6 @@ def test_options_come_from_the_environment(start_server: Any) -> None:
     server.wait_for("Started worker-1")
     assert "Workers: 1, each with 3 threads" in server.output
     assert server.get("/")[2] == b"hello"
-
-
-def test_tls_and_http_2(serve: Serve, tmp_path: Path) -> None:
-    """HTTP/2 is agreed on where the client wants it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command to make a certificate")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command.split(), *subject], cwd=tmp_path, capture_output=True, check=True)
-    server = serve("--cert", "cert.pem", "--key", "key.pem")
-    for offered, agreed in ((["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1")):
-        context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-        context.set_alpn_protocols(offered)
-        plain = socket.create_connection(("127.0.0.1", server.port), 20)
-        with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
-            assert connection.selected_alpn_protocol() == agreed
-            if agreed == "http/1.1":
-                connection.sendall(asking("/", CLOSE))
-                assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_a_unix_socket(start_server: Any, tmp_path: Path) -> None:

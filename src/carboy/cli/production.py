@@ -97,6 +97,11 @@ def _health(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     "--tls", type=click.Choice(("1.2", "1.3")), default="1.2", help="The oldest version of TLS."
 )
 @_setting(
+    "--client-ca",
+    type=_FILE,
+    help="Serve only clients with a certificate that an authority in this file has signed.",
+)
+@_setting(
     "--backlog", type=click.IntRange(128), default=1024, help="How many connections may wait."
 )
 @_setting(

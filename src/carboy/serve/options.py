@@ -42,6 +42,8 @@ class Options:
     key: Path | None = None
     key_password: str | None = None
     tls: str = "1.2"
+    #: Certificates of authorities; only clients with a certificate of theirs are served.
+    client_ca: Path | None = None
     #: How many connections may wait for being accepted, and be open in each worker.
     backlog: int = 1024
     connections: int = 2048

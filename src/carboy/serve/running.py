@@ -13,9 +13,12 @@ import click
 from .listening import give_up, identity, listen
 from .looking import Findings, look_at
 from .options import CannotServe, Options
+from .tls import checked_tls
 from .worker import Loader
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from carboy.cli import ScriptInfo
 
 #: Seconds between the end of patience with requests in flight and SIGKILL.
@@ -76,6 +79,7 @@ def run(info: ScriptInfo, options: Options, *, relaxed: bool = False) -> int:
         raise CannotServe(WEAK_KEY.format(weakness=found.weakness))
     interface, reason = choose(options.interface)
     _refuse_contradictions(interface, options)
+    options = checked_tls(options, granian.__version__)
     listening, options = listen(options)
     server = _server_class(granian)(**_settings(interface, options))
     server.listening = listening
@@ -114,10 +118,6 @@ def choose(wanted: str) -> tuple[str, str]:
 def _refuse_contradictions(interface: str, options: Options) -> None:
     if options.health is not None and interface != "asgi":
         raise CannotServe("--health needs the interface ASGI; the others have no place for it.")
-    if options.cert is not None and options.key is None:
-        raise CannotServe("--cert needs --key, the file of the certificate's private key.")
-    if options.key is not None and options.cert is None:
-        raise CannotServe("--key needs --cert, the file of the certificate.")
 
 
 def _announce(found: Findings, interface: str, reason: str, options: Options, version: str) -> None:
@@ -132,6 +132,10 @@ def _announce(found: Findings, interface: str, reason: str, options: Options, ve
         click.secho(f" * WARNING: {GAPS[interface]}", fg="red", err=True)
     if interface == "wsgi" and found.websockets:
         click.secho(" * WARNING: over WSGI, WebSockets get a 426.", fg="red", err=True)
+    elif options.http == "2" and found.websockets:
+        click.secho(
+            " * WARNING: WebSockets need HTTP/1.1; --http auto has both.", fg="red", err=True
+        )
 
 
 def _raise_descriptor_limit() -> None:
@@ -178,6 +182,8 @@ def _settings(interface: str, options: Options) -> dict[str, t.Any]:
         "ssl_cert": options.cert,
         "ssl_key": options.key,
         "ssl_key_password": options.key_password,
+        "ssl_ca": options.client_ca,
+        "ssl_client_verify": options.client_ca is not None,
         "ssl_protocol_min": SSLProtocols(f"tls{options.tls}"),
         "respawn_failed_workers": True,
         "respawn_interval": 1.0,
@@ -235,6 +241,9 @@ def _server_class(granian: t.Any) -> t.Any:
             # Each worker gives its own copy up when it accepts no more.
             give_up(self._sfd, identity(self._sfd))
 
+        def _write_pidfile(self) -> None:
+            _write_number(super()._write_pidfile, self.pid_file)
+
         def signal_handler_interrupt(self, *args: t.Any, **kwargs: t.Any) -> None:
             """The first signal stops gracefully, the second at once."""
             if self.interrupt_signal:
@@ -267,6 +276,21 @@ def _server_class(granian: t.Any) -> t.Any:
             return done
 
     return Server
+
+
+def _write_number(write: t.Callable[[], None], path: Path | None) -> None:
+    """Have Granian write the file with the number of its process. Raises CannotServe."""
+    from granian.errors import PidFileError
+
+    try:
+        write()
+    except OSError as error:
+        reason = error.strerror
+    except PidFileError:
+        reason = "it has the number of a process that runs, or something that is no number"
+    else:
+        return
+    raise CannotServe(f"--pid-file {path} cannot be written: {reason}.")
 
 
 class _Respawns(dict[int, float]):
