@@ -81,6 +81,13 @@ class BodyStream(io.RawIOBase):
             raise RequestEntityTooLarge()
         return t.cast("t.IO[bytes]", cls(environ["wsgi.input"], length, limit))
 
+    @classmethod
+    def read_to(cls, length: int) -> t.IO[bytes]:
+        """A body of so many bytes that were all read."""
+        stream = cls(io.BytesIO(), length, None)
+        stream._position = length
+        return t.cast("t.IO[bytes]", stream)
+
     def readable(self) -> bool:
         """Always true."""
         return True

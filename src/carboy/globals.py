@@ -79,6 +79,12 @@ def _get_app() -> Carboy:
     return ctx.app
 
 
+def app_or_none() -> Carboy | None:
+    """The application of the current context, or None outside of any."""
+    ctx = _current(None)
+    return None if ctx is None else ctx.app
+
+
 def _get_g() -> _AppCtxGlobals:
     ctx = _current(None)
     if ctx is None:

@@ -16,18 +16,14 @@ from werkzeug.datastructures import Authorization, EnvironHeaders, IfRange, Immu
 from werkzeug.datastructures import Headers as HeadersBase
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import dump_cookie, parse_if_range_header
-from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import _get_server
 
 from . import json
 from .body import (
-    BodyStream,
     ClosingBody,
     Values,
-    declared_length,
     decode_latin1,
-    is_chunked,
     parse_cookies,
     parse_pairs,
     parse_query,
@@ -35,8 +31,7 @@ from .body import (
 from .dates import date_or_none, is_date
 from .descriptors import lazy
 from .errors import FirstError
-from .formparsing import FormParser
-from .globals import _cv
+from .globals import _cv, app_or_none
 from .headers import (
     LEFT_BARE,
     CookieScope,
@@ -46,23 +41,17 @@ from .headers import (
     plain_cookie,
     status_of,
 )
+from .receiving import BodyReader
 from .shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.routing import Rule
+    from werkzeug.wrappers import Request as RequestBase
 
-    from .app import Carboy
     from .transport import RequestHead
 
     MultiDictType = ImmutableMultiDict[str, str]
-
-_JSON = "application/json"
-
-
-def _app() -> Carboy | None:
-    ctx = _cv.get(None)
-    return None if ctx is None else ctx.app
 
 
 @lru_cache(maxsize=256)
@@ -72,7 +61,7 @@ def _split_blueprint_path(name: str) -> tuple[str, ...]:
     return tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
 
 
-class Request(RequestBase):
+class Request(BodyReader):
     """The request that a view works on.
 
     All of :class:`werkzeug.wrappers.Request`, plus what the application's routing found:
@@ -80,9 +69,6 @@ class Request(RequestBase):
     :attr:`~carboy.Carboy.request_class` to a subclass to add to it.
     """
 
-    json_module: t.Any = json
-    form_data_parser_class = FormParser
-    parameter_storage_class = Values
     dict_storage_class = Values
 
     #: Why matching failed (404, 405, a redirect), raised when the request is dispatched.
@@ -94,14 +80,13 @@ class Request(RequestBase):
     #: The values of the rule's variables by name, or None when no rule matched.
     view_args: dict[str, t.Any] | None = None
 
-    # Limits of this request alone, set by its view.
-    _max_form_parts: int | None = None
-    _max_form_memory_size: int | None = None
-    _form_is_loaded = False
     _query: bytes | None = None
-    shallow = False
     _head: RequestHead
-    _max_content_length: int | None = None
+    _is_plain = not SLOW
+
+    def __init_subclass__(cls, **options: t.Any) -> None:
+        super().__init_subclass__(**options)
+        cls._is_plain = False
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
@@ -121,10 +106,6 @@ class Request(RequestBase):
         request._head = head
         request._get = head.get  # type: ignore[method-assign]
         return request
-
-    def _get(self, key: str, default: t.Any = None) -> t.Any:
-        """What the environ has under ``key``; asked for in this way it need not be made."""
-        return self.environ.get(key, default)
 
     # -- what Werkzeug's constructor would have read at once ---------------------------------
 
@@ -198,11 +179,6 @@ class Request(RequestBase):
                 return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
 
-        def close(self) -> None:
-            # PERF: nothing to close without files, which is nearly always; 0.7 µs.
-            if self._form_is_loaded:
-                super().close()
-
         @lazy
         def full_path(self) -> str:
             return f"{self.path}?{self.query_string.decode(errors='replace')}"
@@ -231,16 +207,6 @@ class Request(RequestBase):
             value = self._get("HTTP_IF_RANGE")
             return parse_if_range_header(value if value and is_date(value) else None)
 
-        @lazy
-        def form(self) -> MultiDictType:
-            self._load_form_data()
-            return self.__dict__["form"]
-
-        @lazy
-        def files(self) -> t.Any:
-            self._load_form_data()
-            return self.__dict__["files"]
-
     # -- routing ------------------------------------------------------------------------------
 
     @property
@@ -265,151 +231,6 @@ class Request(RequestBase):
         """The names of the view's blueprint and its parents, innermost first."""
         name = self.blueprint
         return [] if name is None else list(_split_blueprint_path(name))
-
-    # -- limits -------------------------------------------------------------------------------
-
-    def _limit(self, key: str, fallback: int | None) -> int | None:
-        app = _app()
-        return fallback if app is None else app.config[key]
-
-    @property
-    def max_content_length(self) -> int | None:
-        """The most bytes a body may have, or None for no limit; over it reading is a 413.
-
-        ``MAX_CONTENT_LENGTH`` unless the view sets another value before it reads the body.
-        """
-        own = self._max_content_length
-        return self._limit("MAX_CONTENT_LENGTH", None) if own is None else own
-
-    @max_content_length.setter
-    def max_content_length(self, value: int | None) -> None:
-        self._max_content_length = value
-
-    @property
-    def max_form_memory_size(self) -> int | None:
-        """The most bytes that form fields (not files) may take together, or None; 413 over it.
-
-        ``MAX_FORM_MEMORY_SIZE`` (500,000 bytes) unless set on this request.
-        """
-        own = self._max_form_memory_size
-        return self._limit("MAX_FORM_MEMORY_SIZE", 500_000) if own is None else own
-
-    @max_form_memory_size.setter
-    def max_form_memory_size(self, value: int | None) -> None:
-        self._max_form_memory_size = value
-
-    @property  # type: ignore[override]
-    def max_form_parts(self) -> int | None:
-        """The most fields and files that a form may have, or None; over it parsing is a 413.
-
-        ``MAX_FORM_PARTS`` (1,000) unless set on this request.
-        """
-        own = self._max_form_parts
-        return self._limit("MAX_FORM_PARTS", 1_000) if own is None else own
-
-    @max_form_parts.setter
-    def max_form_parts(self, value: int | None) -> None:
-        self._max_form_parts = value
-
-    # -- the body -----------------------------------------------------------------------------
-
-    if not t.TYPE_CHECKING:
-
-        @lazy
-        def content_length(self) -> int | None:
-            environ = self.environ
-            length = declared_length(environ)
-            if length is None and "CONTENT_LENGTH" in environ and not is_chunked(environ):
-                return 0  # no number, as Werkzeug has it; reading the body says so with a 400
-            return length
-
-        @lazy
-        def stream(self) -> t.IO[bytes]:
-            if self.shallow:
-                raise RuntimeError(
-                    "This request was made with shallow=True: its body belongs to another"
-                    " reader. Make it without that argument to read the stream."
-                )
-            return BodyStream.of(self.environ, self.max_content_length)
-
-        @lazy
-        def mimetype(self) -> str:
-            return self._get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-
-        @property
-        def is_json(self) -> bool:
-            if self._get("CONTENT_TYPE") == _JSON:
-                return True
-            mimetype = self.mimetype
-            return mimetype == _JSON or (
-                mimetype.startswith("application/") and mimetype.endswith("+json")
-            )
-
-        @property
-        def json(self) -> t.Any:
-            return self.get_json()
-
-        def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> t.Any:
-            if cache:
-                known = self._cached_json[silent]
-                if known is not Ellipsis:
-                    return known
-            if not (force or self.is_json):
-                return None if silent else self.on_json_loading_failed(None)
-            try:
-                value = self._parse_json(self.get_data(cache=cache))
-            except ValueError as error:
-                if silent:
-                    value = None
-                    outcome = (self._cached_json[False], None)
-                else:
-                    value = self.on_json_loading_failed(error)
-                    outcome = (value, self._cached_json[True])
-            else:
-                outcome = (value, value)
-            if cache:
-                self._cached_json = outcome
-            return value
-
-    def _parse_json(self, data: bytes) -> t.Any:
-        # RFC 8259 has no NaN and no infinities; Python's parser lets them in unless told.
-        # A zero byte: UTF-16 or UTF-32, in which they look different.
-        if b"NaN" in data or b"Infinity" in data or b"\0" in data:
-            return self.json_module.loads(data, parse_constant=_refuse_constant)
-        return self.json_module.loads(data)
-
-    def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
-        """What :meth:`get_json` answers for a body it cannot use: raises, or a value instead.
-
-        ``e`` is the parser's error, or None when the content type was not JSON (415). A 400
-        tells its reason only in debug mode.
-        """
-        try:
-            return super().on_json_loading_failed(e)
-        except BadRequest as error:
-            app = _app()
-            if app is not None and app.debug:
-                raise
-            raise BadRequest() from error
-
-    def _load_form_data(self) -> None:
-        self._form_is_loaded = True
-        super()._load_form_data()
-        app = _app()
-        if (
-            app is not None
-            and app.debug
-            and self.mimetype != "multipart/form-data"
-            and not self.files
-        ):
-            # A missing file is most often a form that forgot its enctype: say so.
-            from .debughelpers import attach_enctype_error_multidict
-
-            attach_enctype_error_multidict(self)
-
-
-def _refuse_constant(name: str) -> t.NoReturn:
-    raise ValueError(f"{name} is not a JSON value (RFC 8259 section 6).")
 
 
 #: Request headers that hold a date. If-Range may hold an entity tag instead.
@@ -588,7 +409,7 @@ class Response(ResponseBase):
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
         """Bytes above which a cookie is warned about: ``MAX_COOKIE_SIZE``, 0 for never."""
-        app = _app()
+        app = app_or_none()
         if app is None:
             return ResponseBase.max_cookie_size
         size: int = app.config["MAX_COOKIE_SIZE"]

@@ -43,6 +43,7 @@ FLOORS: dict[str, list[str]] = {
         "signing",
         "hosts",
         "origins",
+        "receiving",
         "wrappers",
         "ctx",
         "sessions",
@@ -83,11 +84,11 @@ LAZY_DOORS = {
     ("helpers", "scaffold"): "an old address of a private name that extensions still import",
     ("security", "security"): "each protection is for applications that switch it on",
     ("sessions", "signing"): "ItsDangerous is for applications that use the session",
+    ("receiving", "debughelpers"): "only in debug mode",
     ("scaffold", "cli"): "an application without commands never imports Click",
     ("server_sessions", "server_sessions"): "each store's library is for who uses that store",
     ("templating", "debughelpers"): "only with EXPLAIN_TEMPLATE_LOADING",
     ("testing", "cli"): "only when a command is invoked",
-    ("wrappers", "debughelpers"): "only in debug mode",
 }
 
 FACES = ["sansio"]
