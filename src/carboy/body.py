@@ -24,6 +24,12 @@ if t.TYPE_CHECKING:
 
 _READ_SIZE = 64 * 1024
 
+#: Bytes that a server is asked for at once: it may make room for all of them before it has one.
+AT_ONCE = 16 * 1024 * 1024
+
+#: Digits of the longest Content-Length: more bytes than that have no place in a C integer.
+LENGTH_DIGITS = 18
+
 BAD_LENGTH = "The Content-Length header is not a number of bytes; it must be digits only."
 TWO_LENGTHS = (
     "The request has a Content-Length and is sent in chunks as well, so where it ends is not"
@@ -40,7 +46,7 @@ def declared_length(environ: WSGIEnvironment) -> int | None:
     text: str = environ.get("CONTENT_LENGTH") or ""
     if "HTTP_TRANSFER_ENCODING" in environ and is_chunked(environ):
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LENGTH_DIGITS else None
 
 
 def is_chunked(environ: WSGIEnvironment) -> bool:
@@ -181,11 +187,12 @@ class BodyStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Read all that is left of the body."""
-        data = self._pull(-1, self._raw.read)
+        size = -1 if self._length is None else AT_ONCE
+        data = self._pull(size, self._raw.read)
         if self.is_exhausted:
             return data
         blocks = [data]
-        while block := self._pull(-1, self._raw.read):
+        while block := self._pull(size, self._raw.read):
             blocks.append(block)
         return b"".join(blocks)
 

@@ -11,7 +11,15 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.wrappers import Request as RequestBase
 
 from . import json
-from .body import BodyStream, Values, declared_length, is_chunked, parse_query
+from .body import (
+    AT_ONCE,
+    LENGTH_DIGITS,
+    BodyStream,
+    Values,
+    declared_length,
+    is_chunked,
+    parse_query,
+)
 from .descriptors import lazy
 from .formparsing import FormParser
 from .globals import _cv, app_or_none
@@ -23,9 +31,6 @@ if t.TYPE_CHECKING:
 
 _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
-
-#: Digits of a Content-Length that is read here; a longer one is for :func:`declared_length`.
-_DIGITS = 19
 
 
 class BodyReader(RequestBase):
@@ -167,7 +172,7 @@ class BodyReader(RequestBase):
             or self._taken is not None
             or self.shallow
             or get("HTTP_TRANSFER_ENCODING") is not None
-            or len(text) > _DIGITS
+            or len(text) > LENGTH_DIGITS
             or not text.isascii()
             or not text.isdigit()
         ):
@@ -178,6 +183,7 @@ class BodyReader(RequestBase):
             limit = config["MAX_CONTENT_LENGTH"]
         if (
             not length
+            or length > AT_ONCE
             or (limit is not None and length > limit)
             or (most is not None and length > most)
         ):
