@@ -6,7 +6,7 @@ import os
 import typing as t
 from datetime import timedelta
 
-from .globals import current_app
+from .globals import _get_app
 from .helpers import send_from_directory
 
 if t.TYPE_CHECKING:
@@ -26,7 +26,7 @@ class StaticFiles:
 
         ``SEND_FILE_MAX_AGE_DEFAULT`` of the current application; override for another rule.
         """
-        value = current_app.config["SEND_FILE_MAX_AGE_DEFAULT"]
+        value = _get_app().config["SEND_FILE_MAX_AGE_DEFAULT"]
         if isinstance(value, timedelta):
             return int(value.total_seconds())
         seconds: int | None = value

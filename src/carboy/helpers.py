@@ -152,21 +152,35 @@ def send_file(
     """
     app = _get_app()
     environ = _get_request_context().head.environ
-    options: t.Any = {
-        "mimetype": mimetype,
-        "as_attachment": as_attachment,
-        "download_name": download_name,
-        "conditional": conditional,
-        "etag": etag,
-        "last_modified": last_modified,
-        "max_age": app.get_send_file_max_age if max_age is None else max_age,
-    }
+    if max_age is None:
+        max_age = app.get_send_file_max_age
     if werkzeug.utils.send_file is not _WERKZEUG_SEND_FILE:
         # Tests of applications and extensions put a stand-in there.
         stand_in: t.Any = werkzeug.utils.send_file
-        return t.cast("Response", stand_in(path_or_file=path_or_file, environ=environ, **options))
-    source = source_of(path_or_file, app.root_path, app.config["USE_X_SENDFILE"])
-    return send(source, environ, app.response_class, **options)
+        answer: Response = stand_in(
+            path_or_file=path_or_file,
+            environ=environ,
+            mimetype=mimetype,
+            as_attachment=as_attachment,
+            download_name=download_name,
+            conditional=conditional,
+            etag=etag,
+            last_modified=last_modified,
+            max_age=max_age,
+        )
+        return answer
+    return send(
+        source_of(path_or_file, app.root_path, app.config["USE_X_SENDFILE"]),
+        environ,
+        app.response_class,
+        mimetype,
+        as_attachment,
+        download_name,
+        conditional,
+        etag,
+        last_modified,
+        max_age,
+    )
 
 
 def send_from_directory(

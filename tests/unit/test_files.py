@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.http import http_date, parse_date
 from werkzeug.wrappers import Response as WerkzeugResponse
+from werkzeug.wsgi import FileWrapper
 
 from carboy import Carboy, Response, send_file, send_from_directory
 from carboy.config import default_config
@@ -79,24 +80,49 @@ def long(source: Any, environ: dict[str, Any], **options: Any) -> Answer:
 
 ETAG = f'"{MODIFIED}-10-'
 
+#: The same second and its neighbours in the obsolete forms (RFC 9110 section 5.6.7), and no dates.
+OTHER_DATES = ["nonsense", "", "Tuesday, 14-Nov-23 22:13:20 GMT", "Tue Nov 14 22:13:19 2023",
+               "Tue, 14 Nov 2023 22:13:20 +0000", "Tue, 14 Nov 2023 23:13:20 +0100",
+               "Mon, 14 Nov 2023 22:13:20 GMT", " Tue, 14 Nov 2023 22:13:20 GMT"]  # fmt: skip
+
 
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, str]:
     """Request headers; ``ETAG`` stands for the file's. Only dates that there are, and no suffix
     range longer than the file: there Carboy is on purpose not Werkzeug."""
     date = st.sampled_from([MODIFIED - 5, MODIFIED, MODIFIED + 5]).map(http_date)
-    tag = st.sampled_from(["ETAG", '"other"', 'W/"other"', "*", '"other", ETAG', "W/ETAG", "x", ""])
+    tag = st.sampled_from(
+        [
+            "ETAG",
+            '"other"',
+            'W/"other"',
+            "*",
+            '"other", ETAG',
+            "W/ETAG",
+            "x",
+            "",
+            "ETAG",
+            '""',
+            " ETAG",
+            "ETAG,",
+            "w/ETAG",
+            "ETAG x",
+            'W/"other", W/ETAG',
+        ]
+    )
     span = st.one_of(
         st.builds("bytes={}-{}".format, st.integers(0, 12), st.one_of(st.just(""), st.integers(0, 12))),
         st.builds("bytes=-{}".format, st.integers(0, 10)),
-        st.sampled_from(["bytes=", "items=0-1", "bytes=0-1,3-4", "0-1", "Bytes=0-1", "bytes=a-b"]),
+        st.sampled_from(["bytes=", "items=0-1", "bytes=0-1,3-4", "0-1", "Bytes=0-1", "bytes=a-b",
+                         "bytes=00-01", "bytes= 0-1", "bytes=0 -1", "bytes=-0", "bytes=3-2", "",
+                         "bytes=0-99999999999999999999", "bytes=9-", "bytes=10-", "bytes=--1"]),
     )  # fmt: skip
     headers = {
         "RANGE": span,
         "IF_RANGE": st.one_of(date, tag),
         "IF_NONE_MATCH": tag,
         "IF_MATCH": tag,
-        "IF_MODIFIED_SINCE": st.one_of(date, st.just("nonsense")),
+        "IF_MODIFIED_SINCE": st.one_of(date, date, st.sampled_from(OTHER_DATES)),
         "IF_UNMODIFIED_SINCE": date,
     }
     chosen = draw(st.sets(st.sampled_from(sorted(headers)), max_size=4))
@@ -129,6 +155,18 @@ def test_an_answer_with_a_file_is_werkzeugs(
     headers = {k: v.replace("ETAG", plain["ETag"]) for k, v in headers.items()}
     environ = environ_of(method, **headers)
     assert lean(path, environ, **options) == long(path, environ, **options)
+
+
+SPANS = [f"bytes={a}-{b}" for a in (0, 3, 9, 10, 11) for b in ("", 0, 3, 8, 9, 10, 12)]
+SPANS += [f"bytes=-{n}" for n in range(11)]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_each_plain_range_is_answered_as_by_werkzeug(folder: Path, method: str) -> None:
+    path = str(folder / "a.txt")
+    for span in SPANS:
+        environ = environ_of(method, RANGE=span)
+        assert lean(path, environ) == long(path, environ), span
 
 
 @settings(max_examples=60, deadline=None)
@@ -371,6 +409,52 @@ def test_the_settings_open_what_is_closed_by_default(app: Carboy) -> None:
     app.config["SEND_FILE_HIDDEN"] = app.config["SEND_FILE_LINKS"] = True
     send_from_directory("in", ".env").close()
     send_from_directory("in", "link").close()
+
+
+def test_a_file_that_changes_is_described_anew(app: Carboy, tree: Path) -> None:
+    """What is remembered of a file is remembered of its size and its time."""
+
+    def seen() -> list[str | None]:
+        with send_from_directory("in", "a.txt") as response:
+            return [response.headers[name] for name in ("Content-Length", "Last-Modified", "ETag")]
+
+    first = seen()
+    assert seen() == first
+    (tree / "in/a.txt").write_text("another text")
+    longer = seen()
+    assert longer[0] == "12"
+    os.utime(tree / "in/a.txt", (5, 5))
+    older = seen()
+    assert older[1] == "Thu, 01 Jan 1970 00:00:05 GMT"
+    assert len({first[2], longer[2], older[2]}) == 3
+
+
+def test_a_file_that_turns_into_a_link_out_is_found_no_more(app: Carboy, tree: Path) -> None:
+    """What is remembered of a name is where it would be, not what is there."""
+    send_from_directory("in", "a.txt").close()
+    (tree / "in/a.txt").unlink()
+    with pytest.raises(NotFound):
+        send_from_directory("in", "a.txt")
+    (tree / "in/a.txt").symlink_to(tree / "out.txt")
+    with pytest.raises(NotFound):
+        send_from_directory("in", "a.txt")
+    app.config["SEND_FILE_LINKS"] = True
+    send_from_directory("in", "a.txt").close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("conditional", [{}, {"RANGE": "bytes=2-4"}, {"IF_NONE_MATCH": "ETAG"}])
+def test_a_servers_way_of_sending_is_closed_whatever_the_answer(
+    folder: Path, method: str, conditional: dict[str, str]
+) -> None:
+    """With ``wsgi.file_wrapper``, as Werkzeug's answer; and the file is closed at the end."""
+    path = str(folder / "a.txt")
+    etag = dict(long(path, environ_of())[1])["ETag"]
+    headers = {k: v.replace("ETAG", etag) for k, v in conditional.items()}
+    environ = environ_of(method, **headers) | {"wsgi.file_wrapper": FileWrapper}
+    source = opened(path)
+    assert answer(lambda: send(source, environ, Response), environ) == long(path, environ)
+    assert source.file.closed
 
 
 def test_a_path_is_relative_to_the_application(app: Carboy) -> None:
