@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import pickle
 import threading
 from typing import Any
@@ -309,6 +311,35 @@ def test_the_environ_that_was_handed_in_is_not_changed(app):
     before = dict(environ)
     app.test_client().open(environ)
     assert environ == before
+
+
+@pytest.mark.parametrize("door", ["wsgi", "asgi"])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_large_form_leaves_no_file_open(app, door, built):
+    """Werkzeug's encoder puts it into a temporary file, which the client closes."""
+    app.add_url_rule("/end", "end", lambda: str(len(request.get_data())), methods=["POST"])
+    form = {"f": (io.BytesIO(bytes(600_000)), "f")}
+    client = app.test_client(door=door)
+    if built:
+        builder = EnvironBuilder(app, "/end", method="POST", data=form)
+        response = client.open(builder)
+    else:
+        response = client.post("/end", data=form)
+    file = response.request.environ["wsgi.input"]
+    assert int(response.text) > 600_000
+    assert not isinstance(file, io.BytesIO) and not file.closed
+    del response
+    gc.collect()
+    assert file.closed
+
+
+def test_a_form_that_is_redirected_is_still_open(app):
+    """307 and 308 have the same body sent again."""
+    app.add_url_rule("/", "start", lambda: redirect("/end", 307), methods=["POST"])
+    app.add_url_rule("/end", "end", lambda: str(len(request.get_data())), methods=["POST"])
+    form = {"f": (io.BytesIO(bytes(600_000)), "f")}
+    answer = app.test_client().post("/", data=form, follow_redirects=True)
+    assert int(answer.text) > 600_000
 
 
 def test_a_client_class_of_the_application_is_used(app):

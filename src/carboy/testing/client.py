@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from copy import copy
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
 def _get_werkzeug_version() -> str:
     """Return the installed Werkzeug's version; asked once, since metadata is slow to read."""
     return importlib.metadata.version("werkzeug")
+
+
+def _request_of(builder: werkzeug.test.EnvironBuilder) -> BaseRequest:
+    """The builder's request. The temporary file of a large form is closed when it is given up."""
+    own = builder.input_stream is None
+    request = builder.get_request()
+    if own:
+        weakref.finalize(request, request.environ["wsgi.input"].close)
+    return request
 
 
 class FlaskClient(werkzeug.test.Client):
@@ -208,7 +218,7 @@ class FlaskClient(werkzeug.test.Client):
         if isinstance(given, werkzeug.test.EnvironBuilder):
             builder = copy(given)
             builder.environ_base = self._copy_environ(dict(builder.environ_base or {}))
-            return builder.get_request()
+            return _request_of(builder)
         if isinstance(given, dict):
             base = self._copy_environ({})
             builder = EnvironBuilder.from_environ(given, app=self.application, environ_base=base)
@@ -225,7 +235,7 @@ class FlaskClient(werkzeug.test.Client):
         base = self._copy_environ(kwargs.pop("environ_base", None) or {})
         builder = EnvironBuilder(self.application, *args, environ_base=base, **kwargs)
         with closing(builder):
-            return builder.get_request()
+            return _request_of(builder)
 
     def _copy_environ(self, other: WSGIEnvironment) -> WSGIEnvironment:
         """Return `other` over this client's defaults, asking for the context where it is kept."""
