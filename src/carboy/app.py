@@ -849,9 +849,7 @@ class Carboy(StaticFiles, Scaffold):
         """Run the request from its hooks to the finished response."""
         ctx = _get_request_context()
         over = ctx.over - {"full_dispatch_request"}
-        rv = pipeline.answer(ctx, WSGI_BRIDGE, over)
-        if isinstance(rv, cabc.Coroutine):
-            rv = drive(rv)
+        rv = drive(pipeline.answered(ctx, WSGI_BRIDGE, over))
         response: Response = self._run(pipeline.finalize, rv, less="full_dispatch_request")
         return response
 
@@ -861,7 +859,9 @@ class Carboy(StaticFiles, Scaffold):
         """Make the response of a return value and run the after_request functions on it."""
         ctx = _get_request_context()
         over = ctx.over - {"finalize_request"}
-        response = drive(pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler))
+        response: Response = drive(
+            pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler)
+        )
         return response
 
     def make_response(self, rv: ct.ResponseReturnValue) -> Response:
@@ -910,7 +910,7 @@ class Carboy(StaticFiles, Scaffold):
         drive(pipeline.tear_down(ctx, exc, WSGI_BRIDGE))
 
     async def _tear_down_on_loop(self, ctx: RequestContext, exc: BaseException | None) -> None:
-        await pipeline.tear_down(ctx, exc, LOOP_BRIDGE)
+        await bridges.settled(pipeline.tear_down(ctx, exc, LOOP_BRIDGE))
 
     def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``func`` itself, or for an ``async def`` a function that waits for it."""

@@ -41,14 +41,23 @@ lifecycle method that awaits something; please report it with the traceback abov
 """
 
 
-def drive(coroutine: t.Coroutine[t.Any, t.Any, T]) -> T:
-    """Run a coroutine that never has to wait, here and now, and return its result."""
+def drive(coroutine: t.Any) -> t.Any:
+    """Run a coroutine that never has to wait, here and now, and return its result.
+
+    What is no coroutine is a result already.
+    """
+    if type(coroutine) is not CoroutineType:
+        return coroutine
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        result: T = stop.value
-        return result
+        return stop.value
     raise not_finished(coroutine)
+
+
+async def settled(rv: t.Any) -> t.Any:
+    """What a step gave, or the result of the coroutine that it gave."""
+    return await rv if type(rv) is CoroutineType else rv
 
 
 def not_finished(coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> RuntimeError:

@@ -485,7 +485,7 @@ class RequestContext(AppContext):
         """Run the teardown functions and close the request, and raise the first error at last."""
         self.app._tear_down(self, exc)
 
-    def _close_request(self) -> None:
+    def _close_request(self, exc: BaseException | None = None) -> None:
         request = self._made
         if request is not None:
             if (environ := self.head.made) is not None:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import sys
 import typing as t
 from functools import partial
+from itertools import chain
 from types import CoroutineType
 
 from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from werkzeug.routing import RoutingException
 
 from .audit import note_refusal
-from .bridges import not_asked_for
+from .bridges import not_asked_for, settled
 from .errors import FirstError
 from .globals import _cv
 from .responding import direct, make_response, reply_of
@@ -48,17 +49,26 @@ if t.TYPE_CHECKING:
 
 Overrides = frozenset[str]
 Steps = t.Coroutine[t.Any, t.Any, Reply]
+Step = t.Callable[..., t.Any]
 
 NO_RESPONSE = (
     "The after_request function {!r} returned None. It must return a response: the one it was"
     " given, or another one."
 )
 
+FAILED_AGAIN = "Request finalizing failed with an error while handling an error"
+
+# Most replaced methods take the response alone, as they may unless an error handler made it.
+_AGAIN = {"from_error_handler": True}
+
+#: The development server's debugger keeps the context for its console under this key.
+_PRESERVE = "werkzeug.debug.preserve_context"
+
 #: Stands for "no handler": the caller, which has the exception at hand, raises it again.
 _UNHANDLED: t.Any = object()
 
-#: Stands for what answering a request gives, before that was asked for.
-_NOT_YET: t.Any = object()
+# Where a request goes on in a coroutine; see `_complete`.
+_BEGIN, _ANSWER, _RECOVERED, _FINALIZE, _FAILED, _CUT = range(6)
 
 
 def handle(ctx: RequestContext, bridge: Bridge) -> Reply | Steps:
@@ -78,63 +88,102 @@ def handle(ctx: RequestContext, bridge: Bridge) -> Reply | Steps:
         or not app._session_is_lazy
         or app.request_class is not Request
     ):
-        return _complete(ctx, bridge, token, _NOT_YET)
-    # PERF: a request that only its view takes part in is over when the view is; a coroutine for it
-    # would cost 0.4 µs. Bench case "text".
+        return _complete(ctx, bridge, token, _BEGIN)
+    # PERF: no coroutine is made before a step gives one; each costs 0.4 µs. Bench case "hooks".
+    at = _FAILED
     try:
         if ctx._plan is None:  # unless the door had to know before
             ctx._match()
-        rv = answer(ctx, bridge, over)
-        reply = None if type(rv) is CoroutineType or _is_looked_at(ctx) else direct(ctx, rv)
-    except BaseException as exc:
-        return _complete(ctx, bridge, token, None, exc)
-    if reply is None:
-        return _complete(ctx, bridge, token, rv)
-    try:
+        try:
+            rv = answer(ctx, bridge, over)
+            if type(rv) is CoroutineType:
+                return _complete(ctx, bridge, token, _ANSWER, rv)
+        except Exception as exc:
+            rv = _recovered(ctx, exc, bridge, over)
+            if type(rv) is CoroutineType:
+                return _complete(ctx, bridge, token, _RECOVERED, rv)
+        if _is_looked_at(ctx) or (reply := direct(ctx, rv)) is None:
+            rv = finalize(ctx, rv, bridge, over)
+            if type(rv) is CoroutineType:
+                return _complete(ctx, bridge, token, _FINALIZE, rv)
+            reply = reply_of(rv, ctx.head)
+        at = _CUT
         if (finish := app._finish_reply) is not None:
             finish(reply, ctx.head)
         if ctx._start is not None:
             ctx._start(reply.status, reply.headers)
-        if not _ends_quietly(ctx, app):
-            return _complete(ctx, bridge, token, rv, None, reply)
     except BaseException as exc:
-        return _complete(ctx, bridge, token, rv, exc, reply)
+        return _complete(ctx, bridge, token, at, exc)
+    if not _ends_quietly(ctx, app):
+        return _ended(ctx, bridge, token, reply)
     ctx._serving = False
     _cv.reset(token)
     return reply
 
 
-async def _complete(
-    ctx: RequestContext,
-    bridge: Bridge,
-    token: Token[t.Any],
-    rv: t.Any,
-    raised: BaseException | None = None,
-    reply: Reply | None = None,
+def _ended(ctx: RequestContext, bridge: Bridge, token: Token[t.Any], reply: Reply) -> Reply | Steps:
+    """Tear down a request that was answered."""
+    ending = None
+    try:
+        ending = _leave(ctx, None, bridge)
+    finally:
+        if ending is None:
+            ctx._serving = False
+            _cv.reset(token)
+    return reply if ending is None else _end(ctx, token, reply, ending)
+
+
+async def _end(
+    ctx: RequestContext, token: Token[t.Any], reply: Reply, ending: t.Awaitable[None]
 ) -> Reply:
-    """Go on with a request: from its beginning, from what answering it gave or raised, or from
-    the reply that was sent."""
+    try:
+        await ending
+    finally:
+        ctx._serving = False
+        _cv.reset(token)
+    return reply
+
+
+async def _complete(
+    ctx: RequestContext, bridge: Bridge, token: Token[t.Any], at: int, value: t.Any = None
+) -> Reply:
+    """Go on with a request in a coroutine.
+
+    At its beginning; with the coroutine that answers it, recovers an error or finalizes the
+    response; or with the exception that came before or after there was a reply.
+    """
     app = ctx.app
     head = ctx.head
     over = ctx.over
-    error = raised
+    error: BaseException | None = None
+    reply: Reply | None = None
     try:
-        if reply is not None:
-            if raised is not None:
-                raise raised
-            return reply
+        if at is _CUT:
+            error = value
+            raise value
         try:
-            if raised is not None:
-                raise raised
-            if rv is _NOT_YET:
-                rv = await _begin(ctx, bridge, over)
-            if "full_dispatch_request" in over:
-                reply = reply_of(app.full_dispatch_request(), head)
-            else:
-                if type(rv) is CoroutineType:
-                    rv = await rv
-                if _is_looked_at(ctx) or (reply := direct(ctx, rv)) is None:
-                    reply = reply_of(await finalize(ctx, rv, bridge, over), head)
+            if at is _FAILED:
+                raise value
+            if at is _BEGIN:
+                await _begin(ctx, bridge)
+                if "full_dispatch_request" in over:
+                    value, at = app.full_dispatch_request(), _FINALIZE
+                else:
+                    value = answered(ctx, bridge, over)
+            elif at is _ANSWER:
+                try:
+                    value = await value
+                except Exception as exc:
+                    value = _recovered(ctx, exc, bridge, over)
+            if at is not _FINALIZE:
+                if type(value) is CoroutineType:
+                    value = await value
+                if _is_looked_at(ctx) or (reply := direct(ctx, value)) is None:
+                    value = finalize(ctx, value, bridge, over)
+            if reply is None:
+                if type(value) is CoroutineType:
+                    value = await value
+                reply = reply_of(value, head)
         except Exception as exc:
             error = exc
             reply = await _failed(ctx, exc, bridge, over)
@@ -150,40 +199,41 @@ async def _complete(
         return reply
     finally:
         try:
-            environ = head.made
-            if environ is not None and "werkzeug.debug.preserve_context" in environ:
-                environ["werkzeug.debug.preserve_context"](ctx)
             if error is not None or over or not _ends_quietly(ctx, app):
-                await _leave(ctx, error, bridge)
+                ending = _leave(ctx, error, bridge)
+                if ending is not None:
+                    await ending
         finally:
             ctx._serving = False
             _cv.reset(token)
             # A traceback that knows this frame must not be known by it in turn.
-            del error, raised
+            del error, value
 
 
 async def whole(ctx: RequestContext, bridge: Bridge) -> Reply:
     """As :func:`handle`, all of it in a coroutine."""
-    reply = handle(ctx, bridge)
-    return reply if isinstance(reply, Reply) else await reply
+    reply: Reply = await settled(handle(ctx, bridge))
+    return reply
 
 
-async def _begin(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+async def _begin(ctx: RequestContext, bridge: Bridge) -> None:
     """The first part of a request of which more than the view takes part in."""
     app = ctx.app
     if appcontext_pushed.receivers:
         await bridge.call(ctx._tell_pushed)
     if not app._session_is_lazy:
         await bridge.call(ctx._prepare)
-    elif over or app.request_class is not Request:
+    elif ctx.over or app.request_class is not Request:
         ctx._prepare()
     if ctx._plan is None:
         ctx._match()
-    return None if "full_dispatch_request" in over else answer(ctx, bridge, over)
 
 
 def _is_looked_at(ctx: RequestContext) -> t.Any:
-    """Whether (as a truth value) a hook, a signal or the session sees the response: else there need not be one."""
+    """Whether a hook, a signal or the session sees the response: else there need not be one.
+
+    As a truth value.
+    """
     app = ctx.app
     plan = ctx._plan
     return (
@@ -210,7 +260,7 @@ def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
         or request_tearing_down.receivers
         or appcontext_tearing_down.receivers
         or appcontext_popped.receivers
-        or (environ is not None and "werkzeug.debug.preserve_context" in environ)
+        or (environ is not None and _PRESERVE in environ)
     ):
         return False
     request = ctx._made
@@ -236,9 +286,9 @@ def plan_of(ctx: RequestContext) -> Plan:
 
 
 def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
-    """What the hooks, the view or an error handler return for this request, or a coroutine of it.
+    """What the hooks or the view return for this request, or a coroutine of it.
 
-    Like any step: whoever calls it awaits what it gives only if that is a coroutine.
+    Raises what they raise.
     """
     app = ctx.app
     if not app._got_first_request:
@@ -249,100 +299,153 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
         plan = ctx._plan = app._plans.known.get(rule.endpoint)
     if plan is None:
         plan = plan_of(ctx)
-    if (
-        over
-        or plan.before
-        or plan.url_processors
-        or request_started.receivers
-        or (ctx.head.method != "GET" and _is_doubtful(ctx))
-    ):
-        return _answer(ctx, bridge, over)
-    # PERF: nothing comes before the view, so no coroutine need be made, and what call_view looks at
-    # is known already; bench case "text".
+    if over or request_started.receivers or (ctx.head.method != "GET" and _is_doubtful(ctx)):
+        steps = _openings(ctx, bridge, over)
+    elif plan.before or plan.url_processors:
+        steps = _preprocessors(ctx, bridge, over)
+    else:
+        steps = None
+    if steps is not None:
+        rv = _first(steps)
+        if type(rv) is CoroutineType:
+            return _answer(ctx, rv, steps, bridge, over)
+        if rv is not None:
+            return rv
+        rv = _dispatched(ctx, bridge, over)
+    elif rule is None or ctx._made is not None or ctx.head.method == "OPTIONS":
+        rv = call_view(ctx, over, bridge)
+    else:
+        # PERF: what call_view looks at is known already; bench case "text".
+        args = ctx._view_args
+        view = app.view_functions[rule.endpoint]
+        rv = view(**args) if args else view()
+    return bridge.finish(rv) if type(rv) is CoroutineType else rv
+
+
+async def _answer(
+    ctx: RequestContext, rv: t.Any, steps: t.Iterator[Step], bridge: Bridge, over: Overrides
+) -> t.Any:
+    """Go on with :func:`answer` from the coroutine that a hook gave."""
+    rv = await _first_of(rv, steps, bridge)
+    if rv is None:
+        rv = _dispatched(ctx, bridge, over)
+        if type(rv) is CoroutineType:
+            rv = await bridge.finish(rv)
+    return rv
+
+
+def answered(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+    """As :func:`answer`, or what the handler of an exception returns, or a coroutine of it."""
     try:
-        if rule is None or ctx._made is not None or ctx.head.method == "OPTIONS":
-            rv = call_view(ctx, over, bridge)
-        else:
-            args = ctx._view_args
-            view = app.view_functions[rule.endpoint]
-            rv = view(**args) if args else view()
+        rv = answer(ctx, bridge, over)
     except Exception as exc:
         return _recovered(ctx, exc, bridge, over)
-    return _finished(ctx, rv, bridge, over) if type(rv) is CoroutineType else rv
+    return _answered(ctx, rv, bridge, over) if type(rv) is CoroutineType else rv
 
 
-async def _answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
-    app = ctx.app
+async def _answered(ctx: RequestContext, rv: t.Any, bridge: Bridge, over: Overrides) -> t.Any:
     try:
-        if request_started.receivers:
-            await _send(request_started, app, bridge)
-        if ctx.head.method != "GET" and _is_doubtful(ctx):
-            await bridge.call(app._gate.protect)
-        plan = plan_of(ctx)
-        rv = None
-        if "preprocess_request" in over:
-            rv = app.preprocess_request()
-        elif plan.before or plan.url_processors:
-            rv = await preprocess(ctx, bridge, over)
-        if rv is None:
-            if "dispatch_request" in over:
-                rv = app.dispatch_request()
-            else:
-                rv = call_view(ctx, over, bridge)
-            if type(rv) is CoroutineType:
-                rv = await bridge.finish(rv)
-        return rv
+        return await rv
     except Exception as exc:
-        return await _recovered(ctx, exc, bridge, over)
+        return await settled(_recovered(ctx, exc, bridge, over))
 
 
-def _is_doubtful(ctx: RequestContext) -> bool:
-    """Whether the application's gate wants a closer look at a request that may change things."""
-    gate = ctx.app._gate
-    return gate is not None and ctx.head.method not in ("HEAD", "OPTIONS") and not gate.passes(ctx)
+def _dispatched(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+    if "dispatch_request" in over:
+        return ctx.app.dispatch_request()
+    return call_view(ctx, over, bridge)
 
 
-async def _finished(ctx: RequestContext, rv: t.Any, bridge: Bridge, over: Overrides) -> t.Any:
-    try:
-        return await bridge.finish(rv)
-    except Exception as exc:
-        return await _recovered(ctx, exc, bridge, over)
+# -- steps in a row ------------------------------------------------------------------------------
+#
+# Each row is run by a plain function, which stops at the first coroutine; the coroutine function
+# beside it finishes that one, and lets the plain one go on.
 
 
-async def _recovered(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
-    """The answer of the handler for ``exc``, or the exception again."""
-    try:
-        # Raised again, so that handlers find it in sys.exc_info() and as their errors' context.
-        raise exc
-    except Exception as error:
-        if "handle_user_exception" in over:
-            return ctx.app.handle_user_exception(error)
-        rv = await recover(ctx, error, bridge, over)
-        if rv is _UNHANDLED:
-            raise
-        return rv
-    finally:
-        # The traceback will know this frame, which must not know the exception in turn.
-        del exc
-
-
-async def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
-    """Run the URL value preprocessors and the before_request functions, until one answers."""
-    plan = plan_of(ctx)
-    sync = _wrapper(ctx.app, over, bridge)
-    if plan.url_processors:
-        request = ctx.request
-        for functions in plan.url_processors:
-            for function in functions:
-                await bridge.call(function, request.endpoint, request.view_args)
-    for functions in plan.before:
-        for function in functions:
-            rv = function() if sync is None else sync(function)()
-            if type(rv) is CoroutineType:
-                rv = await bridge.finish(rv)
-            if rv is not None:
-                return rv
+def _first(steps: t.Iterable[Step]) -> t.Any:
+    """The first value that a step returns, other than None; it may be a coroutine."""
+    for step in steps:
+        rv = step()
+        if rv is not None:
+            return rv
     return None
+
+
+async def _first_of(rv: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
+    while type(rv) is CoroutineType:
+        rv = await bridge.finish(rv)
+        if rv is not None:
+            return rv
+        rv = _first(steps)
+    return rv
+
+
+def _through(response: t.Any, steps: t.Iterable[Step]) -> t.Any:
+    """Pass the response through each step; what the last one returned, or a coroutine."""
+    for step in steps:
+        response = step(response)
+        if response is None:
+            raise _no_response(step)
+        if type(response) is CoroutineType:
+            return response
+    return response
+
+
+def _no_response(step: t.Any) -> TypeError:
+    function = step.args[0] if isinstance(step, partial) else step
+    return TypeError(NO_RESPONSE.format(getattr(function, "__name__", function)))
+
+
+async def _through_of(response: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
+    while type(response) is CoroutineType:
+        waiting = response
+        response = await bridge.finish(waiting)
+        if response is None:
+            raise _no_response(waiting)
+        response = _through(response, steps)
+    return response
+
+
+def _all(
+    app: Carboy,
+    steps: t.Iterator[Step],
+    exc: BaseException | None,
+    bridge: Bridge,
+    errors: FirstError | None = None,
+) -> t.Coroutine[t.Any, t.Any, None] | None:
+    """Call each step with ``exc``, and raise the first error at last; or a coroutine that does."""
+    for step in steps:
+        try:
+            rv = step(exc)
+        except BaseException as error:
+            errors = _noted(app, error, errors)
+        else:
+            if type(rv) is CoroutineType:
+                return _all_of(app, rv, steps, exc, bridge, errors)
+    if errors is not None:
+        errors.reraise()
+    return None
+
+
+async def _all_of(
+    app: Carboy,
+    rv: t.Any,
+    steps: t.Iterator[Step],
+    exc: BaseException | None,
+    bridge: Bridge,
+    errors: FirstError | None,
+) -> None:
+    try:
+        await bridge.finish(rv)
+    except BaseException as error:
+        errors = _noted(app, error, errors)
+    await settled(_all(app, steps, exc, bridge, errors))
+
+
+def _noted(app: Carboy, error: BaseException, errors: FirstError | None) -> FirstError:
+    errors = errors or FirstError(app.log_exception)
+    errors.note(error)
+    return errors
 
 
 def _wrapper(app: Carboy, over: Overrides, bridge: Bridge) -> t.Callable[..., t.Any] | None:
@@ -355,9 +458,69 @@ def _wrapper(app: Carboy, over: Overrides, bridge: Bridge) -> t.Callable[..., t.
     return None
 
 
-async def _send(signal: t.Any, app: Carboy, bridge: Bridge, **values: t.Any) -> None:
-    """Tell the receivers of a signal."""
-    await bridge.call(partial(signal.send, app, _async_wrapper=app.ensure_sync, **values))
+def _send(signal: t.Any, app: Carboy, bridge: Bridge, **values: t.Any) -> t.Any:
+    """Tell the receivers of a signal; None, or a coroutine."""
+    send = partial(signal.send, app, _async_wrapper=app.ensure_sync, **values)
+    if bridge.wrap is not None:
+        return _sent(bridge.call(send))
+    send()
+    return None
+
+
+async def _sent(sending: t.Awaitable[t.Any]) -> None:
+    await sending
+
+
+# -- before the view -----------------------------------------------------------------------------
+
+
+def _openings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
+    """What comes before the view, each a step that may answer instead of it."""
+    app = ctx.app
+    if request_started.receivers:
+        yield partial(_send, request_started, app, bridge)
+    if ctx.head.method != "GET" and _is_doubtful(ctx):
+        protect = app._gate.protect
+        yield protect if bridge.wrap is None else partial(bridge.call, protect)
+    if "preprocess_request" in over:
+        yield app.preprocess_request
+    else:
+        yield from _preprocessors(ctx, bridge, over)
+
+
+def _preprocessors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
+    plan = plan_of(ctx)
+    steps: t.Iterator[Step] = chain.from_iterable(plan.before)
+    if (sync := _wrapper(ctx.app, over, bridge)) is not None:
+        steps = map(sync, steps)
+    if plan.url_processors:
+        functions = chain.from_iterable(plan.url_processors)
+        steps = chain((partial(_process_values, ctx, f, bridge) for f in functions), steps)
+    return steps
+
+
+def _process_values(ctx: RequestContext, function: t.Any, bridge: Bridge) -> t.Any:
+    request = ctx.request
+    if bridge.wrap is not None:
+        return _sent(bridge.call(function, request.endpoint, request.view_args))
+    function(request.endpoint, request.view_args)
+    return None
+
+
+def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
+    """Run the URL value preprocessors and the before_request functions, until one answers.
+
+    Gives the answer, None, or a coroutine of it.
+    """
+    steps = _preprocessors(ctx, bridge, over)
+    rv = _first(steps)
+    return _first_of(rv, steps, bridge) if type(rv) is CoroutineType else rv
+
+
+def _is_doubtful(ctx: RequestContext) -> bool:
+    """Whether the application's gate wants a closer look at a request that may change things."""
+    gate = ctx.app._gate
+    return gate is not None and ctx.head.method not in ("HEAD", "OPTIONS") and not gate.passes(ctx)
 
 
 def call_view(ctx: RequestContext, over: Overrides, bridge: Bridge) -> t.Any:
@@ -381,8 +544,38 @@ def call_view(ctx: RequestContext, over: Overrides, bridge: Bridge) -> t.Any:
     return view(**args) if args else view()
 
 
-async def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
-    """Find the handler for an exception of the view or a hook, and return its answer.
+# -- errors --------------------------------------------------------------------------------------
+
+
+def _recovered(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
+    """What the handler for ``exc`` answers, or a coroutine of it; else raises it again.
+
+    Called while ``exc`` is being handled: the handler finds it in :func:`sys.exc_info`.
+    """
+    try:
+        if "handle_user_exception" in over:
+            return ctx.app.handle_user_exception(exc)
+        rv = recover(ctx, exc, bridge, over)
+        if rv is _UNHANDLED:
+            raise exc
+        return _handled(exc, rv) if type(rv) is CoroutineType else rv
+    finally:
+        # The traceback will know this frame, which must not know the exception in turn.
+        del exc
+
+
+async def _handled(exc: Exception, answer: t.Awaitable[t.Any]) -> t.Any:
+    try:
+        # Raised again, for sys.exc_info() and as the context of the handler's own errors.
+        raise exc
+    except Exception:
+        return await answer
+    finally:
+        del exc
+
+
+def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> t.Any:
+    """Find the handler for an exception of the view or a hook; its answer, or a coroutine of it.
 
     An HTTP error without a handler answers for itself; for any other exception ``_UNHANDLED``.
     """
@@ -392,17 +585,15 @@ async def recover(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Ove
     if isinstance(exc, HTTPException) and not app.trap_http_exception(exc):
         if "handle_http_exception" in over:
             return app.handle_http_exception(exc)
-        return await recover_http(ctx, exc, bridge, over)
+        return recover_http(ctx, exc, bridge, over)
     handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
     if handler is None:
         return _UNHANDLED
-    return await _call_handler(app, handler, exc, bridge, over)
+    return _call_handler(app, handler, exc, bridge, over)
 
 
-async def recover_http(
-    ctx: RequestContext, exc: HTTPException, bridge: Bridge, over: Overrides
-) -> t.Any:
-    """The answer to an HTTP error: its handler's, or the error itself."""
+def recover_http(ctx: RequestContext, exc: HTTPException, bridge: Bridge, over: Overrides) -> t.Any:
+    """The answer to an HTTP error: its handler's, or a coroutine of it, or the error itself."""
     if exc.code is None or isinstance(exc, RoutingException):
         return exc
     app = ctx.app
@@ -411,68 +602,15 @@ async def recover_http(
     handler = app._find_error_handler(exc, list(plan_of(ctx).blueprints))
     if handler is None:
         return exc
-    return await _call_handler(app, handler, exc, bridge, over)
+    return _call_handler(app, handler, exc, bridge, over)
 
 
-async def _call_handler(
+def _call_handler(
     app: Carboy, handler: t.Any, error: Exception, bridge: Bridge, over: Overrides
 ) -> t.Any:
     sync = _wrapper(app, over, bridge)
     rv = handler(error) if sync is None else sync(handler)(error)
-    return await bridge.finish(rv) if type(rv) is CoroutineType else rv
-
-
-async def finalize(
-    ctx: RequestContext,
-    rv: t.Any,
-    bridge: Bridge,
-    over: Overrides,
-    from_error_handler: bool = False,
-) -> Response:
-    """Make the response and pass it through the after_request functions."""
-    app = ctx.app
-    if ctx._websocket is not None and ctx._websocket.response is not None:
-        return ctx._websocket.response  # the handshake was the answer, and it is out
-    if not from_error_handler and "finalize_request" in over:
-        return app.finalize_request(rv)
-    response = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
-    try:
-        if "process_response" in over:
-            response = app.process_response(response)
-        else:
-            response = await process(ctx, response, bridge, over)
-        if request_finished.receivers:
-            await _send(request_finished, app, bridge, response=response)
-    except Exception:
-        if not from_error_handler:
-            raise
-        app.logger.exception("Request finalizing failed with an error while handling an error")
-    return response
-
-
-async def process(
-    ctx: RequestContext, response: t.Any, bridge: Bridge, over: Overrides
-) -> Response:
-    """Run after_this_request and after_request functions, and save the session."""
-    app = ctx.app
-    sync = _wrapper(app, over, bridge)
-    own = ctx._after_request_functions if ctx._wants_response else ()
-    for functions in (own, *map(reversed, plan_of(ctx).after)):
-        for function in functions:
-            response = function(response) if sync is None else sync(function)(response)
-            if type(response) is CoroutineType:
-                response = await bridge.finish(response)
-            if response is None:
-                raise TypeError(NO_RESPONSE.format(getattr(function, "__name__", function)))
-    if ctx._opened is not None or app._session_waits_in(ctx.head):
-        interface = app.session_interface
-        session = ctx._session
-        if not interface.is_null_session(session):
-            if app._session_is_lazy:
-                interface.save_session(app, session, response)
-            else:
-                await bridge.call(interface.save_session, app, session, response)
-    return t.cast(Response, response)
+    return bridge.finish(rv) if type(rv) is CoroutineType else rv
 
 
 async def _failed(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overrides) -> Reply:
@@ -503,7 +641,7 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
     propagates = app._propagates()
     try:
         if got_request_exception.receivers:
-            await _send(got_request_exception, app, bridge, exception=exc)
+            await settled(_send(got_request_exception, app, bridge, exception=exc))
     except Exception as second:
         if propagates:
             raise
@@ -516,106 +654,209 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
         rv: t.Any = error
         handler = app._find_error_handler(error, list(plan_of(ctx).blueprints))
         if handler is not None:
-            rv = await _call_handler(app, handler, error, bridge, over)
-        if "finalize_request" in over:
-            return app.finalize_request(rv, from_error_handler=True)
-        return await finalize(ctx, rv, bridge, over, from_error_handler=True)
+            rv = await settled(_call_handler(app, handler, error, bridge, over))
+        response: Response = await settled(finalize(ctx, rv, bridge, over, from_error_handler=True))
+        return response
     except Exception as second:
         app.log_exception((type(second), second, second.__traceback__))
         return _last_resort(ctx.head.environ)
 
 
-async def _leave(ctx: RequestContext, error: BaseException | None, bridge: Bridge) -> None:
+# -- after the view ------------------------------------------------------------------------------
+
+
+def finalize(
+    ctx: RequestContext,
+    rv: t.Any,
+    bridge: Bridge,
+    over: Overrides,
+    from_error_handler: bool = False,
+) -> t.Any:
+    """Make the response and pass it through the after_request functions; or a coroutine of it."""
+    app = ctx.app
+    if ctx._websocket is not None and ctx._websocket.response is not None:
+        return ctx._websocket.response  # the handshake was the answer, and it is out
+    if "finalize_request" in over:
+        return app.finalize_request(rv, **_AGAIN if from_error_handler else {})
+    made = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
+    steps = _closings(ctx, bridge, over)
+    try:
+        response = _through(made, steps)
+    except Exception:
+        if not from_error_handler:
+            raise
+        app.logger.exception(FAILED_AGAIN)
+        return made
+    if type(response) is CoroutineType:
+        return _finalize(ctx, response, steps, bridge, made if from_error_handler else None)
+    return response
+
+
+async def _finalize(
+    ctx: RequestContext,
+    response: t.Any,
+    steps: t.Iterator[Step],
+    bridge: Bridge,
+    instead: Response | None,
+) -> t.Any:
+    try:
+        return await _through_of(response, steps, bridge)
+    except Exception:
+        if instead is None:
+            raise
+        ctx.app.logger.exception(FAILED_AGAIN)
+        return instead
+
+
+def process(ctx: RequestContext, response: t.Any, bridge: Bridge, over: Overrides) -> t.Any:
+    """Run after_this_request and after_request functions, and save the session.
+
+    Gives the response, or a coroutine of it.
+    """
+    save: Step = partial(_save_session, ctx, bridge)
+    steps: t.Iterator[Step] = chain(_processors(ctx, bridge, over), (save,))
+    response = _through(response, steps)
+    return _through_of(response, steps, bridge) if type(response) is CoroutineType else response
+
+
+def _closings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
+    """What the response is passed through on its way out."""
+    tell = partial(_tell_finished, ctx.app, bridge)
+    if "process_response" in over:
+        return iter((ctx.app.process_response, tell))
+    return chain(_processors(ctx, bridge, over), (partial(_save_session, ctx, bridge), tell))
+
+
+def _processors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
+    steps = chain.from_iterable(map(reversed, plan_of(ctx).after))
+    if ctx._wants_response:
+        steps = chain(ctx._after_request_functions, steps)
+    sync = _wrapper(ctx.app, over, bridge)
+    return steps if sync is None else map(sync, steps)
+
+
+def _save_session(ctx: RequestContext, bridge: Bridge, response: t.Any) -> t.Any:
+    app = ctx.app
+    if ctx._opened is None and not app._session_waits_in(ctx.head):
+        return response
+    interface = app.session_interface
+    session = ctx._session
+    if interface.is_null_session(session):
+        return response
+    if bridge.wrap is not None and not app._session_is_lazy:
+        return _then(bridge.call(interface.save_session, app, session, response), response)
+    interface.save_session(app, session, response)
+    return response
+
+
+def _tell_finished(app: Carboy, bridge: Bridge, response: t.Any) -> t.Any:
+    if not request_finished.receivers:
+        return response
+    sending = _send(request_finished, app, bridge, response=response)
+    return response if sending is None else _then(sending, response)
+
+
+async def _then(step: t.Awaitable[t.Any], response: t.Any) -> t.Any:
+    await step
+    return response
+
+
+# -- the end -------------------------------------------------------------------------------------
+
+
+def _leave(
+    ctx: RequestContext, error: BaseException | None, bridge: Bridge
+) -> t.Awaitable[None] | None:
     """The request is over: tear down, unless a stream still holds the context.
 
-    An error in a teardown function does not take the finished response away: it is logged, or
-    raised where exceptions propagate.
+    Gives None, or a coroutine that goes on with it. An error in a teardown function does not take
+    the finished response away: it is logged, or raised where exceptions propagate.
     """
     app = ctx.app
+    environ = ctx.head.made
+    if environ is not None and _PRESERVE in environ:
+        environ[_PRESERVE](ctx)
     if error is not None and app.should_ignore_error(error):
         error = None
     ctx._left = True
     if ctx._holds and error is None:
-        return
+        return None
     ctx._holds = 0
     try:
-        await bridge.surely(tear_down(ctx, error, bridge))
+        ending = tear_down(ctx, error, bridge)
     except Exception:
-        if app._propagates():
-            raise
-        app.log_exception(sys.exc_info())
+        _ended_badly(app)
+        return None
+    return None if ending is None else _left(app, ending, bridge)
 
 
-async def tear_down(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:
+async def _left(app: Carboy, ending: t.Coroutine[t.Any, t.Any, None], bridge: Bridge) -> None:
+    try:
+        await bridge.surely(ending)
+    except Exception:
+        _ended_badly(app)
+
+
+def _ended_badly(app: Carboy) -> None:
+    if app._propagates():
+        raise  # what is being handled
+    app.log_exception(sys.exc_info())
+
+
+def tear_down(
+    ctx: RequestContext, exc: BaseException | None, bridge: Bridge
+) -> t.Coroutine[t.Any, t.Any, None] | None:
     """End a request: its teardown functions, its files, and its application context's teardown.
 
-    All of them run; the first error is raised at last, and the others are logged.
+    All of them run; the first error is raised at last, and the others are logged. Gives None, or a
+    coroutine that goes on with it.
     """
     app = ctx.app
     over = ctx.over
-    errors = FirstError(app.log_exception)
-    plan = ctx._plan or plan_of(ctx)
-    if plan.teardown or over or request_tearing_down.receivers:
-        try:
-            if "do_teardown_request" in over:
-                app.do_teardown_request(exc)
-            else:
-                await teardown_request(ctx, exc, bridge)
-        except BaseException as error:
-            errors.note(error)
-    if ctx._made is not None:
-        try:
-            ctx._close_request()
-        except BaseException as error:
-            errors.note(error)
+    if "do_teardown_request" in over:
+        steps: t.Iterator[Step] = iter((app.do_teardown_request, ctx._close_request))
+    else:
+        steps = chain(_request_endings(ctx, bridge), (ctx._close_request,))
     if ctx._lender is None:
-        if app.teardown_appcontext_funcs or over or appcontext_tearing_down.receivers:
-            try:
-                if "do_teardown_appcontext" in over:
-                    app.do_teardown_appcontext(exc)
-                else:
-                    await teardown_app(app, exc, bridge)
-            except BaseException as error:
-                errors.note(error)
+        if "do_teardown_appcontext" in over:
+            steps = chain(steps, (app.do_teardown_appcontext,))
+        else:
+            steps = chain(steps, _app_endings(app, bridge))
         if appcontext_popped.receivers:
-            try:
-                await _send(appcontext_popped, app, bridge)
-            except BaseException as error:
-                errors.note(error)
-    errors.reraise()
+            steps = chain(steps, (lambda exc: _send(appcontext_popped, app, bridge),))
+    return _all(app, steps, exc, bridge)
 
 
-async def teardown_request(ctx: RequestContext, exc: BaseException | None, bridge: Bridge) -> None:
-    """Run the teardown_request functions, all of them, and raise the first error at last."""
-    functions = [f for functions in plan_of(ctx).teardown for f in reversed(functions)]
-    await _run_all(ctx.app, functions, exc, bridge, request_tearing_down)
+def teardown_request(
+    ctx: RequestContext, exc: BaseException | None, bridge: Bridge
+) -> t.Coroutine[t.Any, t.Any, None] | None:
+    """As :func:`tear_down`, but the teardown_request functions alone."""
+    return _all(ctx.app, _request_endings(ctx, bridge), exc, bridge)
 
 
-async def teardown_app(app: Carboy, exc: BaseException | None, bridge: Bridge) -> None:
-    """Run the teardown_appcontext functions, all of them, and raise the first error at last."""
-    functions = app.teardown_appcontext_funcs[::-1]
-    await _run_all(app, functions, exc, bridge, appcontext_tearing_down)
+def teardown_app(
+    app: Carboy, exc: BaseException | None, bridge: Bridge
+) -> t.Coroutine[t.Any, t.Any, None] | None:
+    """As :func:`tear_down`, but the teardown_appcontext functions alone."""
+    return _all(app, _app_endings(app, bridge), exc, bridge)
 
 
-async def _run_all(
-    app: Carboy,
-    functions: list[t.Any],
-    exc: BaseException | None,
-    bridge: Bridge,
-    signal: t.Any,
-) -> None:
+def _request_endings(ctx: RequestContext, bridge: Bridge) -> t.Iterator[Step]:
+    """What ends a request; each takes the exception."""
+    steps = chain.from_iterable(map(reversed, plan_of(ctx).teardown))
+    return _ended_by(ctx.app, steps, bridge, request_tearing_down)
+
+
+def _app_endings(app: Carboy, bridge: Bridge) -> t.Iterator[Step]:
+    return _ended_by(app, reversed(app.teardown_appcontext_funcs), bridge, appcontext_tearing_down)
+
+
+def _ended_by(
+    app: Carboy, steps: t.Iterator[Step], bridge: Bridge, signal: t.Any
+) -> t.Iterator[Step]:
     sync = _wrapper(app, app._plans.overrides(app), bridge)
-    errors = FirstError(app.log_exception)
-    for function in functions:
-        try:
-            rv = function(exc) if sync is None else sync(function)(exc)
-            if type(rv) is CoroutineType:
-                await bridge.finish(rv)
-        except BaseException as error:
-            errors.note(error)
+    if sync is not None:
+        steps = map(sync, steps)
     if signal.receivers:
-        try:
-            await _send(signal, app, bridge, exc=exc)
-        except BaseException as error:
-            errors.note(error)
-    errors.reraise()
+        steps = chain(steps, (lambda exc: _send(signal, app, bridge, exc=exc),))
+    return steps

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from functools import partial
 from types import CoroutineType
 
-from .bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, current_portal, drive
+from .bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, current_portal, drive, settled
 from .ctx import AppContext
 from .errors import FirstError
 from .globals import _cv
@@ -109,7 +109,7 @@ class Serving:
                 generator = make()
                 self._running.append((getattr(make, "__name__", repr(make)), generator))
                 await _advance(generator, bridge)
-            await teardown_app(app, None, bridge)
+            await settled(teardown_app(app, None, bridge))
         except BaseException:
             self._running.clear()
             self._set_waiting(app, True)
@@ -159,7 +159,7 @@ class Serving:
                     await _call(step, bridge)
                 except BaseException as error:
                     errors.note(error)
-            await teardown_app(app, None, bridge)
+            await settled(teardown_app(app, None, bridge))
         finally:
             _cv.reset(token)
             if self.before or self.after or self.around:
@@ -244,11 +244,11 @@ class Serving:
         token = _cv.set(AppContext(app))
         try:
             rv = await work
-            await teardown_app(app, None, bridge)
+            await settled(teardown_app(app, None, bridge))
             return rv
         except Exception as error:
             app.logger.exception("Background work %s%s failed", name, origin)
-            await teardown_app(app, error, bridge)
+            await settled(teardown_app(app, error, bridge))
             raise
         finally:
             _cv.reset(token)

@@ -130,7 +130,7 @@ async def _match(ctx: RequestContext) -> None:
 
 def _reply(ctx: RequestContext, over: frozenset[str]) -> Reply:
     ctx.over = over
-    reply = drive(whole(ctx, WSGI_BRIDGE))
+    reply: Reply = drive(handle(ctx, WSGI_BRIDGE))
     read_whole = getattr(reply.body, "read_whole", None)
     if read_whole is not None and (data := read_whole(_SMALL_FILE)) is not None:
         reply.body = (data,)

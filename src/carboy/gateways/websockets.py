@@ -20,7 +20,7 @@ from carboy.bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, be_at_home, drive,
 from carboy.ctx import AppContext, RequestContext
 from carboy.errors import Admitted
 from carboy.globals import _cv
-from carboy.pipeline import whole
+from carboy.pipeline import handle, whole
 from carboy.plan import is_async, is_wrapped
 from carboy.responding import reply_of, run_wsgi
 from carboy.transport import RequestHead
@@ -160,7 +160,7 @@ async def _handle(app: Carboy, environ: WSGIEnvironment, websocket: WebSocket) -
     websocket.bridge = WSGI_BRIDGE
     if not _threads.take(app):
         return reply_of(ServiceUnavailable().get_response(environ), ctx.head)
-    return await _threads.run(lambda: drive(whole(ctx, WSGI_BRIDGE)), websocket)
+    return await _threads.run(lambda: drive(handle(ctx, WSGI_BRIDGE)), websocket)
 
 
 class _Threads:

@@ -11,7 +11,7 @@ from types import CoroutineType
 
 from werkzeug.exceptions import Forbidden, HTTPException
 
-from carboy.bridges import LOOP_BRIDGE, WSGI_BRIDGE, current_portal, drive, in_thread
+from carboy.bridges import LOOP_BRIDGE, WSGI_BRIDGE, current_portal, drive, in_thread, settled
 from carboy.errors import WebSocketDataError, WebSocketDisconnect, WebSocketError
 from carboy.pipeline import finalize
 from carboy.wrappers import Response
@@ -145,7 +145,7 @@ class WebSocket(Handshake):
             return self._accept_once(subprotocol, headers)
         self._must_connect()
         ctx, response = self._answer(subprotocol, headers)
-        response = drive(finalize(ctx, response, WSGI_BRIDGE, ctx.over))
+        response = _finalized(ctx, response)
         return self._portal.run(self._open(subprotocol, response))
 
     async def _accept_once(
@@ -158,10 +158,9 @@ class WebSocket(Handshake):
     async def _accept(self, subprotocol: str | None, headers: HeaderPairs | None) -> None:
         ctx, response = self._answer(subprotocol, headers)
         if self.bridge is LOOP_BRIDGE:
-            response = await finalize(ctx, response, LOOP_BRIDGE, ctx.over)
+            response = await settled(finalize(ctx, response, LOOP_BRIDGE, ctx.over))
         else:
-            pipeline = finalize(ctx, response, WSGI_BRIDGE, ctx.over)
-            response = await in_thread(drive, pipeline)
+            response = await in_thread(_finalized, ctx, response)
         await self._open(subprotocol, response)
 
     def _must_connect(self) -> None:
@@ -565,6 +564,11 @@ class WebSocket(Handshake):
                 " request.",
                 self.request.path,
             )
+
+
+def _finalized(ctx: RequestContext, response: Response) -> Response:
+    finalized: Response = drive(finalize(ctx, response, WSGI_BRIDGE, ctx.over))
+    return finalized
 
 
 def _refuse_constant(name: str) -> t.NoReturn:
