@@ -18,14 +18,14 @@ from werkzeug.routing import BuildError, Map, MapAdapter, RequestRedirect, Rule
 from werkzeug.utils import redirect as make_redirect
 from werkzeug.wsgi import get_host
 
-from . import bridges, config, pipeline, responding
+from . import bridges, config, ending, pipeline, responding, steps
 from .bridges import LOOP_BRIDGE, WSGI_BRIDGE, drive
 from .config import Config, ConfigAttribute
 from .ctx import AppContext, RequestContext, _AppCtxGlobals
 from .descriptors import lazy
 from .errors import setup_finished
 from .files import StaticFiles
-from .gateways.wsgi import respond
+from .gateways.wsgi import wsgi_app
 from .globals import _cv, _get_request_context, g
 from .helpers import _default_template_ctx_processor, get_debug_flag
 from .hosts import check_trusted, is_below
@@ -108,6 +108,10 @@ class Undecided(Router):
 
     def match(self, method: str, path: str, domain: str = "") -> None:
         """None, always."""
+
+    def is_nowhere(self, path: str, domain: str = "") -> bool:
+        """False, always."""
+        return False
 
 
 class _TemplateEnvironmentClass:
@@ -633,7 +637,7 @@ class Carboy(StaticFiles, Scaffold):
         ctx = None if current is None else current._request_context
         names: tuple[str | None, ...] = (None,)
         if ctx is not None:
-            names += tuple(reversed(pipeline.plan_of(ctx).blueprints))
+            names += tuple(reversed(steps.plan_of(ctx).blueprints))
         given = context.copy()
         for name in names:
             for function in self.template_context_processors.get(name, ()):
@@ -898,19 +902,19 @@ class Carboy(StaticFiles, Scaffold):
         if exc is _sentinel:
             exc = sys.exc_info()[1]
         ctx = _get_request_context()
-        drive(pipeline.teardown_request(ctx, exc, WSGI_BRIDGE))
+        drive(ending.teardown_request(ctx, exc, WSGI_BRIDGE))
 
     def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
         """Run the teardown_appcontext functions; ``exc`` defaults to the one being handled."""
         if exc is _sentinel:
             exc = sys.exc_info()[1]
-        drive(pipeline.teardown_app(self, exc, WSGI_BRIDGE))
+        drive(ending.teardown_app(self, exc, WSGI_BRIDGE))
 
     def _tear_down(self, ctx: RequestContext, exc: BaseException | None) -> None:
-        drive(pipeline.tear_down(ctx, exc, WSGI_BRIDGE))
+        drive(ending.tear_down(ctx, exc, WSGI_BRIDGE))
 
     async def _tear_down_on_loop(self, ctx: RequestContext, exc: BaseException | None) -> None:
-        await bridges.settled(pipeline.tear_down(ctx, exc, LOOP_BRIDGE))
+        await bridges.settled(ending.tear_down(ctx, exc, LOOP_BRIDGE))
 
     def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``func`` itself, or for an ``async def`` a function that waits for it."""
@@ -970,14 +974,8 @@ class Carboy(StaticFiles, Scaffold):
         runner: FlaskCliRunner = cls(self, **kwargs)
         return runner
 
-    def wsgi_app(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> cabc.Iterable[bytes]:
-        """The WSGI application. Wrap middleware around it: ``app.wsgi_app = M(app.wsgi_app)``."""
-        return respond(self, environ, start_response)
-
-    # Whether it was replaced is asked by the doors that have to go through it then.
-    wsgi_app._is_carboys_own = True  # type: ignore[attr-defined]
+    # PERF: the door itself, not a method that calls it; bench case "text".
+    wsgi_app = wsgi_app
 
     @lazy
     def _respond_asgi(self) -> t.Callable[..., t.Any]:

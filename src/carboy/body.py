@@ -329,6 +329,12 @@ def decode_latin1(text: str) -> str:
     return text if text.isascii() else text.encode("latin1", "replace").decode(errors="replace")
 
 
+def encoded(chunks: t.Iterable[str | bytes]) -> t.Iterator[bytes]:
+    """The chunks as bytes, text as UTF-8. Raises UnicodeEncodeError for a lone surrogate."""
+    for chunk in chunks:
+        yield chunk.encode() if isinstance(chunk, str) else chunk
+
+
 class ClosingBody:
     """The body of a streamed response: its chunks as bytes, and the response's ``close``."""
 

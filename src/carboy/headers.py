@@ -239,13 +239,28 @@ class Headers(HeadersBase):
 
     def set(self, key: str, value: t.Any, /, **kwargs: t.Any) -> None:
         """Put one header in the place of those of this name; else as :meth:`add` does."""
-        pair = _pair(key, value, kwargs)
+        if (
+            type(value) is str
+            and key in _good_names
+            and len(key) != 8
+            and not kwargs
+            and value.isascii()
+            and value.isprintable()
+        ):
+            # PERF: as _pair sees it, without the calls; bench case "cookies and headers".
+            pair = (key, value)
+        else:
+            pair = _pair(key, value, kwargs)
         listed = self._list
         lowered = key.lower()
-        places = [place for place, (name, _) in enumerate(listed) if name.lower() == lowered]
-        if not places:
+        size = len(key)
+        for name, _ in listed:
+            if len(name) == size and name.lower() == lowered:
+                break
+        else:
             listed.append(pair)
             return
+        places = [place for place, (name, _) in enumerate(listed) if name.lower() == lowered]
         listed[places[0]] = pair
         for place in reversed(places[1:]):
             del listed[place]
@@ -301,3 +316,25 @@ def _pair(key: str, value: t.Any, parameters: dict[str, t.Any] | None = None) ->
 def content_type_of(mimetype: str, charset: str) -> str:
     """The Content-Type of a media type: text has the charset in it. ValueError for a bad one."""
     return value_of("Content-Type", get_content_type(mimetype, charset))
+
+
+class _ContentTypes(dict[str, tuple[str, str]]):
+    def __missing__(self, mimetype: str) -> tuple[str, str]:
+        pair = ("Content-Type", content_type_of(mimetype, "utf-8"))
+        if len(self) < 128:
+            self[mimetype] = pair
+        return pair
+
+
+#: The Content-Type header of each media type, as UTF-8 where it is text. ValueError for a bad one.
+CONTENT_TYPES = _ContentTypes()
+
+
+class _Lengths(dict[int, tuple[str, str]]):
+    def __missing__(self, size: int) -> tuple[str, str]:
+        return "Content-Length", str(size)
+
+
+# PERF: a number takes 0.06 µs to write; bench case "text".
+#: The Content-Length header of each size of a body; those of short ones are kept.
+LENGTHS = _Lengths((size, ("Content-Length", str(size))) for size in range(512))

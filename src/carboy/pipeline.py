@@ -11,7 +11,6 @@ methods that an application replaces are called instead of the matching part of 
 
 from __future__ import annotations
 
-import sys
 import typing as t
 from functools import partial
 from itertools import chain
@@ -22,17 +21,26 @@ from werkzeug.routing import RoutingException
 
 from .audit import note_refusal
 from .bridges import not_asked_for, settled
-from .errors import FirstError
+from .ending import ends_quietly, leave
 from .globals import _cv
-from .responding import direct, make_response, reply_of
+from .responding import direct, is_looked_at, make_response, reply_of
 from .signals import (
-    appcontext_popped,
     appcontext_pushed,
-    appcontext_tearing_down,
     got_request_exception,
     request_finished,
     request_started,
-    request_tearing_down,
+)
+from .steps import (
+    Overrides,
+    Step,
+    first,
+    first_of,
+    plan_of,
+    send,
+    through,
+    through_of,
+    told,
+    wrapper,
 )
 from .transport import Reply
 from .wrappers import Request, Response
@@ -44,25 +52,14 @@ if t.TYPE_CHECKING:
 
     from .app import Carboy
     from .ctx import RequestContext
-    from .plan import Plan
     from .transport import Bridge
 
-Overrides = frozenset[str]
 Steps = t.Coroutine[t.Any, t.Any, Reply]
-Step = t.Callable[..., t.Any]
-
-NO_RESPONSE = (
-    "The after_request function {!r} returned None. It must return a response: the one it was"
-    " given, or another one."
-)
 
 FAILED_AGAIN = "Request finalizing failed with an error while handling an error"
 
 # Most replaced methods take the response alone, as they may unless an error handler made it.
 _AGAIN = {"from_error_handler": True}
-
-#: The development server's debugger keeps the context for its console under this key.
-_PRESERVE = "werkzeug.debug.preserve_context"
 
 #: Stands for "no handler": the caller, which has the exception at hand, raises it again.
 _UNHANDLED: t.Any = object()
@@ -102,7 +99,7 @@ def handle(ctx: RequestContext, bridge: Bridge) -> Reply | Steps:
             rv = _recovered(ctx, exc, bridge, over)
             if type(rv) is CoroutineType:
                 return _complete(ctx, bridge, token, _RECOVERED, rv)
-        if _is_looked_at(ctx) or (reply := direct(ctx, rv)) is None:
+        if (reply := direct(ctx, rv)) is None:
             rv = finalize(ctx, rv, bridge, over)
             if type(rv) is CoroutineType:
                 return _complete(ctx, bridge, token, _FINALIZE, rv)
@@ -114,7 +111,7 @@ def handle(ctx: RequestContext, bridge: Bridge) -> Reply | Steps:
             ctx._start(reply.status, reply.headers)
     except BaseException as exc:
         return _complete(ctx, bridge, token, at, exc)
-    if not _ends_quietly(ctx, app):
+    if not ends_quietly(ctx, app):
         return _ended(ctx, bridge, token, reply)
     ctx._serving = False
     _cv.reset(token)
@@ -125,7 +122,7 @@ def _ended(ctx: RequestContext, bridge: Bridge, token: Token[t.Any], reply: Repl
     """Tear down a request that was answered."""
     ending = None
     try:
-        ending = _leave(ctx, None, bridge)
+        ending = leave(ctx, None, bridge)
     finally:
         if ending is None:
             ctx._serving = False
@@ -178,7 +175,7 @@ async def _complete(
             if at is not _FINALIZE:
                 if type(value) is CoroutineType:
                     value = await value
-                if _is_looked_at(ctx) or (reply := direct(ctx, value)) is None:
+                if (reply := direct(ctx, value)) is None:
                     value = finalize(ctx, value, bridge, over)
             if reply is None:
                 if type(value) is CoroutineType:
@@ -199,8 +196,8 @@ async def _complete(
         return reply
     finally:
         try:
-            if error is not None or over or not _ends_quietly(ctx, app):
-                ending = _leave(ctx, error, bridge)
+            if error is not None or over or not ends_quietly(ctx, app):
+                ending = leave(ctx, error, bridge)
                 if ending is not None:
                     await ending
         finally:
@@ -229,62 +226,6 @@ async def _begin(ctx: RequestContext, bridge: Bridge) -> None:
         ctx._match()
 
 
-def _is_looked_at(ctx: RequestContext) -> t.Any:
-    """Whether a hook, a signal or the session sees the response: else there need not be one.
-
-    As a truth value.
-    """
-    app = ctx.app
-    plan = ctx._plan
-    return (
-        plan is None
-        or plan.after
-        or ctx.over
-        or app.response_class is not Response
-        or ctx._wants_response
-        or request_finished.receivers
-        or ctx._opened is not None
-        or (ctx.head.cookie is not None and app._session_waits_in(ctx.head))
-    )
-
-
-def _ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
-    """Close the request, if that is all there is to its end; False if there is more."""
-    plan = ctx._plan
-    environ = ctx.head.made
-    if (
-        plan is None
-        or plan.teardown
-        or app.teardown_appcontext_funcs
-        or ctx._holds
-        or request_tearing_down.receivers
-        or appcontext_tearing_down.receivers
-        or appcontext_popped.receivers
-        or (environ is not None and _PRESERVE in environ)
-    ):
-        return False
-    request = ctx._made
-    if request is not None:
-        if (
-            app.request_class is not Request
-            or request.routing_exception is not None
-            or request._form_is_loaded
-        ):
-            return False
-        if environ is not None:
-            environ["werkzeug.request"] = None
-    ctx._left = True
-    return True
-
-
-def plan_of(ctx: RequestContext) -> Plan:
-    """The plan of the endpoint that the request has now: a hook may change the rule."""
-    request = ctx._made
-    rule = ctx._rule if request is None else request.url_rule
-    plan = ctx._plan = ctx.app._plans.get(ctx.app, None if rule is None else rule.endpoint)
-    return plan
-
-
 def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     """What the hooks or the view return for this request, or a coroutine of it.
 
@@ -306,7 +247,7 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     else:
         steps = None
     if steps is not None:
-        rv = _first(steps)
+        rv = first(steps)
         if type(rv) is CoroutineType:
             return _answer(ctx, rv, steps, bridge, over)
         if rv is not None:
@@ -326,7 +267,7 @@ async def _answer(
     ctx: RequestContext, rv: t.Any, steps: t.Iterator[Step], bridge: Bridge, over: Overrides
 ) -> t.Any:
     """Go on with :func:`answer` from the coroutine that a hook gave."""
-    rv = await _first_of(rv, steps, bridge)
+    rv = await first_of(rv, steps, bridge)
     if rv is None:
         rv = _dispatched(ctx, bridge, over)
         if type(rv) is CoroutineType:
@@ -356,121 +297,6 @@ def _dispatched(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     return call_view(ctx, over, bridge)
 
 
-# -- steps in a row ------------------------------------------------------------------------------
-#
-# Each row is run by a plain function, which stops at the first coroutine; the coroutine function
-# beside it finishes that one, and lets the plain one go on.
-
-
-def _first(steps: t.Iterable[Step]) -> t.Any:
-    """The first value that a step returns, other than None; it may be a coroutine."""
-    for step in steps:
-        rv = step()
-        if rv is not None:
-            return rv
-    return None
-
-
-async def _first_of(rv: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
-    while type(rv) is CoroutineType:
-        rv = await bridge.finish(rv)
-        if rv is not None:
-            return rv
-        rv = _first(steps)
-    return rv
-
-
-def _through(response: t.Any, steps: t.Iterable[Step]) -> t.Any:
-    """Pass the response through each step; what the last one returned, or a coroutine."""
-    for step in steps:
-        response = step(response)
-        if response is None:
-            raise _no_response(step)
-        if type(response) is CoroutineType:
-            return response
-    return response
-
-
-def _no_response(step: t.Any) -> TypeError:
-    function = step.args[0] if isinstance(step, partial) else step
-    return TypeError(NO_RESPONSE.format(getattr(function, "__name__", function)))
-
-
-async def _through_of(response: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
-    while type(response) is CoroutineType:
-        waiting = response
-        response = await bridge.finish(waiting)
-        if response is None:
-            raise _no_response(waiting)
-        response = _through(response, steps)
-    return response
-
-
-def _all(
-    app: Carboy,
-    steps: t.Iterator[Step],
-    exc: BaseException | None,
-    bridge: Bridge,
-    errors: FirstError | None = None,
-) -> t.Coroutine[t.Any, t.Any, None] | None:
-    """Call each step with ``exc``, and raise the first error at last; or a coroutine that does."""
-    for step in steps:
-        try:
-            rv = step(exc)
-        except BaseException as error:
-            errors = _noted(app, error, errors)
-        else:
-            if type(rv) is CoroutineType:
-                return _all_of(app, rv, steps, exc, bridge, errors)
-    if errors is not None:
-        errors.reraise()
-    return None
-
-
-async def _all_of(
-    app: Carboy,
-    rv: t.Any,
-    steps: t.Iterator[Step],
-    exc: BaseException | None,
-    bridge: Bridge,
-    errors: FirstError | None,
-) -> None:
-    try:
-        await bridge.finish(rv)
-    except BaseException as error:
-        errors = _noted(app, error, errors)
-    await settled(_all(app, steps, exc, bridge, errors))
-
-
-def _noted(app: Carboy, error: BaseException, errors: FirstError | None) -> FirstError:
-    errors = errors or FirstError(app.log_exception)
-    errors.note(error)
-    return errors
-
-
-def _wrapper(app: Carboy, over: Overrides, bridge: Bridge) -> t.Callable[..., t.Any] | None:
-    """What each step must be passed through: the bridge's way of running sync ones, if it has
-    one, or the application's own idea of how async functions are run."""
-    if bridge.wrap is not None:
-        return bridge.wrap
-    if over and ("ensure_sync" in over or "async_to_sync" in over):
-        return app.ensure_sync
-    return None
-
-
-def _send(signal: t.Any, app: Carboy, bridge: Bridge, **values: t.Any) -> t.Any:
-    """Tell the receivers of a signal; None, or a coroutine."""
-    send = partial(signal.send, app, _async_wrapper=app.ensure_sync, **values)
-    if bridge.wrap is not None:
-        return _sent(bridge.call(send))
-    send()
-    return None
-
-
-async def _sent(sending: t.Awaitable[t.Any]) -> None:
-    await sending
-
-
 # -- before the view -----------------------------------------------------------------------------
 
 
@@ -478,7 +304,7 @@ def _openings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterato
     """What comes before the view, each a step that may answer instead of it."""
     app = ctx.app
     if request_started.receivers:
-        yield partial(_send, request_started, app, bridge)
+        yield partial(send, request_started, app, bridge)
     if ctx.head.method != "GET" and _is_doubtful(ctx):
         protect = app._gate.protect
         yield protect if bridge.wrap is None else partial(bridge.call, protect)
@@ -491,7 +317,7 @@ def _openings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterato
 def _preprocessors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
     plan = plan_of(ctx)
     steps: t.Iterator[Step] = chain.from_iterable(plan.before)
-    if (sync := _wrapper(ctx.app, over, bridge)) is not None:
+    if (sync := wrapper(ctx.app, over, bridge)) is not None:
         steps = map(sync, steps)
     if plan.url_processors:
         functions = chain.from_iterable(plan.url_processors)
@@ -502,7 +328,7 @@ def _preprocessors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.It
 def _process_values(ctx: RequestContext, function: t.Any, bridge: Bridge) -> t.Any:
     request = ctx.request
     if bridge.wrap is not None:
-        return _sent(bridge.call(function, request.endpoint, request.view_args))
+        return told(bridge.call(function, request.endpoint, request.view_args))
     function(request.endpoint, request.view_args)
     return None
 
@@ -513,8 +339,8 @@ def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     Gives the answer, None, or a coroutine of it.
     """
     steps = _preprocessors(ctx, bridge, over)
-    rv = _first(steps)
-    return _first_of(rv, steps, bridge) if type(rv) is CoroutineType else rv
+    rv = first(steps)
+    return first_of(rv, steps, bridge) if type(rv) is CoroutineType else rv
 
 
 def _is_doubtful(ctx: RequestContext) -> bool:
@@ -539,7 +365,7 @@ def call_view(ctx: RequestContext, over: Overrides, bridge: Bridge) -> t.Any:
     if over:
         if ctx._websocket is not None:
             return ctx._websocket.call(view, args)
-        if (wrap := _wrapper(app, over, bridge)) is not None:
+        if (wrap := wrapper(app, over, bridge)) is not None:
             view = wrap(view)
     return view(**args) if args else view()
 
@@ -608,7 +434,7 @@ def recover_http(ctx: RequestContext, exc: HTTPException, bridge: Bridge, over: 
 def _call_handler(
     app: Carboy, handler: t.Any, error: Exception, bridge: Bridge, over: Overrides
 ) -> t.Any:
-    sync = _wrapper(app, over, bridge)
+    sync = wrapper(app, over, bridge)
     rv = handler(error) if sync is None else sync(handler)(error)
     return bridge.finish(rv) if type(rv) is CoroutineType else rv
 
@@ -641,7 +467,7 @@ async def fail(ctx: RequestContext, exc: Exception, bridge: Bridge, over: Overri
     propagates = app._propagates()
     try:
         if got_request_exception.receivers:
-            await settled(_send(got_request_exception, app, bridge, exception=exc))
+            await settled(send(got_request_exception, app, bridge, exception=exc))
     except Exception as second:
         if propagates:
             raise
@@ -679,9 +505,11 @@ def finalize(
     if "finalize_request" in over:
         return app.finalize_request(rv, **_AGAIN if from_error_handler else {})
     made = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
+    if not is_looked_at(ctx):
+        return made
     steps = _closings(ctx, bridge, over)
     try:
-        response = _through(made, steps)
+        response = through(made, steps)
     except Exception:
         if not from_error_handler:
             raise
@@ -700,7 +528,7 @@ async def _finalize(
     instead: Response | None,
 ) -> t.Any:
     try:
-        return await _through_of(response, steps, bridge)
+        return await through_of(response, steps, bridge)
     except Exception:
         if instead is None:
             raise
@@ -715,8 +543,8 @@ def process(ctx: RequestContext, response: t.Any, bridge: Bridge, over: Override
     """
     save: Step = partial(_save_session, ctx, bridge)
     steps: t.Iterator[Step] = chain(_processors(ctx, bridge, over), (save,))
-    response = _through(response, steps)
-    return _through_of(response, steps, bridge) if type(response) is CoroutineType else response
+    response = through(response, steps)
+    return through_of(response, steps, bridge) if type(response) is CoroutineType else response
 
 
 def _closings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
@@ -731,7 +559,7 @@ def _processors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Itera
     steps = chain.from_iterable(map(reversed, plan_of(ctx).after))
     if ctx._wants_response:
         steps = chain(ctx._after_request_functions, steps)
-    sync = _wrapper(ctx.app, over, bridge)
+    sync = wrapper(ctx.app, over, bridge)
     return steps if sync is None else map(sync, steps)
 
 
@@ -752,111 +580,10 @@ def _save_session(ctx: RequestContext, bridge: Bridge, response: t.Any) -> t.Any
 def _tell_finished(app: Carboy, bridge: Bridge, response: t.Any) -> t.Any:
     if not request_finished.receivers:
         return response
-    sending = _send(request_finished, app, bridge, response=response)
+    sending = send(request_finished, app, bridge, response=response)
     return response if sending is None else _then(sending, response)
 
 
 async def _then(step: t.Awaitable[t.Any], response: t.Any) -> t.Any:
     await step
     return response
-
-
-# -- the end -------------------------------------------------------------------------------------
-
-
-def _leave(
-    ctx: RequestContext, error: BaseException | None, bridge: Bridge
-) -> t.Awaitable[None] | None:
-    """The request is over: tear down, unless a stream still holds the context.
-
-    Gives None, or a coroutine that goes on with it. An error in a teardown function does not take
-    the finished response away: it is logged, or raised where exceptions propagate.
-    """
-    app = ctx.app
-    environ = ctx.head.made
-    if environ is not None and _PRESERVE in environ:
-        environ[_PRESERVE](ctx)
-    if error is not None and app.should_ignore_error(error):
-        error = None
-    ctx._left = True
-    if ctx._holds and error is None:
-        return None
-    ctx._holds = 0
-    try:
-        ending = tear_down(ctx, error, bridge)
-    except Exception:
-        _ended_badly(app)
-        return None
-    return None if ending is None else _left(app, ending, bridge)
-
-
-async def _left(app: Carboy, ending: t.Coroutine[t.Any, t.Any, None], bridge: Bridge) -> None:
-    try:
-        await bridge.surely(ending)
-    except Exception:
-        _ended_badly(app)
-
-
-def _ended_badly(app: Carboy) -> None:
-    if app._propagates():
-        raise  # what is being handled
-    app.log_exception(sys.exc_info())
-
-
-def tear_down(
-    ctx: RequestContext, exc: BaseException | None, bridge: Bridge
-) -> t.Coroutine[t.Any, t.Any, None] | None:
-    """End a request: its teardown functions, its files, and its application context's teardown.
-
-    All of them run; the first error is raised at last, and the others are logged. Gives None, or a
-    coroutine that goes on with it.
-    """
-    app = ctx.app
-    over = ctx.over
-    if "do_teardown_request" in over:
-        steps: t.Iterator[Step] = iter((app.do_teardown_request, ctx._close_request))
-    else:
-        steps = chain(_request_endings(ctx, bridge), (ctx._close_request,))
-    if ctx._lender is None:
-        if "do_teardown_appcontext" in over:
-            steps = chain(steps, (app.do_teardown_appcontext,))
-        else:
-            steps = chain(steps, _app_endings(app, bridge))
-        if appcontext_popped.receivers:
-            steps = chain(steps, (lambda exc: _send(appcontext_popped, app, bridge),))
-    return _all(app, steps, exc, bridge)
-
-
-def teardown_request(
-    ctx: RequestContext, exc: BaseException | None, bridge: Bridge
-) -> t.Coroutine[t.Any, t.Any, None] | None:
-    """As :func:`tear_down`, but the teardown_request functions alone."""
-    return _all(ctx.app, _request_endings(ctx, bridge), exc, bridge)
-
-
-def teardown_app(
-    app: Carboy, exc: BaseException | None, bridge: Bridge
-) -> t.Coroutine[t.Any, t.Any, None] | None:
-    """As :func:`tear_down`, but the teardown_appcontext functions alone."""
-    return _all(app, _app_endings(app, bridge), exc, bridge)
-
-
-def _request_endings(ctx: RequestContext, bridge: Bridge) -> t.Iterator[Step]:
-    """What ends a request; each takes the exception."""
-    steps = chain.from_iterable(map(reversed, plan_of(ctx).teardown))
-    return _ended_by(ctx.app, steps, bridge, request_tearing_down)
-
-
-def _app_endings(app: Carboy, bridge: Bridge) -> t.Iterator[Step]:
-    return _ended_by(app, reversed(app.teardown_appcontext_funcs), bridge, appcontext_tearing_down)
-
-
-def _ended_by(
-    app: Carboy, steps: t.Iterator[Step], bridge: Bridge, signal: t.Any
-) -> t.Iterator[Step]:
-    sync = _wrapper(app, app._plans.overrides(app), bridge)
-    if sync is not None:
-        steps = map(sync, steps)
-    if signal.receivers:
-        steps = chain(steps, (lambda exc: _send(signal, app, bridge, exc=exc),))
-    return steps

@@ -16,8 +16,9 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as ResponseBase
 
 from .bridges import wait
-from .headers import content_type_of
+from .headers import CONTENT_TYPES, LENGTHS, status_of
 from .shortcuts import SLOW
+from .signals import request_finished
 from .transport import Reply
 from .wrappers import Response, encode
 
@@ -51,13 +52,15 @@ def make_response(ctx: RequestContext, rv: t.Any) -> Response:
 
     Raises TypeError for what is no response, naming the endpoint or the type.
     """
+    cls = ctx.app.response_class
+    if type(rv) is str:
+        return cls(rv)
     status: t.Any = None
     headers: t.Any = None
     if isinstance(rv, tuple):
         rv, status, headers = _unpack(rv)
     if rv is None:
         raise TypeError(NO_VALUE.format(endpoint=ctx.request.endpoint))
-    cls = ctx.app.response_class
     if isinstance(rv, cls):
         response = rv
     elif isinstance(rv, (*_TEXT, cabc.Iterator, cabc.AsyncIterable)):
@@ -112,11 +115,28 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
         raise TypeError(f"{error}\n{BAD_TYPE.format(kind=type(rv).__name__)}") from None
 
 
+def is_looked_at(ctx: RequestContext) -> t.Any:
+    """Whether, as a truth value, a hook, a signal or the session sees the response."""
+    plan = ctx._plan
+    return (
+        plan is None
+        or plan.after
+        or ctx.over
+        or ctx._wants_response
+        or request_finished.receivers
+        or ctx._opened is not None
+        or (ctx.head.cookie is not None and ctx.app._session_waits_in(ctx.head))
+    )
+
+
 def direct(ctx: RequestContext, rv: t.Any) -> Reply | None:
     """The reply for a plain str, bytes, dict or list, or None: take the long way.
 
-    Only for an application whose response class is Carboy's own and whose hooks do not look.
+    Only where the response class is Carboy's own, and no hook, signal or session sees the response.
     """
+    app = ctx.app
+    if app.response_class is not Response or is_looked_at(ctx):
+        return None
     kind = type(rv)
     status = "200 OK"
     if kind is tuple and len(rv) == 2 and type(rv[1]) is int:
@@ -132,7 +152,7 @@ def direct(ctx: RequestContext, rv: t.Any) -> Reply | None:
             body = encode(rv)
         mimetype: str | None = Response.default_mimetype
     elif kind is dict or kind is list:
-        made = ctx.app.json.reply(rv)
+        made = app.json.reply(rv)
         if made is None:
             return None
         body, mimetype = made
@@ -142,27 +162,14 @@ def direct(ctx: RequestContext, rv: t.Any) -> Reply | None:
     elif isinstance(rv, HTTPException) and (page := error_page(rv)) is not None:
         body = page
         mimetype = "text/html"
-        status = Response(status=rv.code).status
+        status = _STATUS_LINES.get(rv.code) or status_of(rv.code)[0]  # type: ignore[arg-type]
     else:
         return None
     if mimetype is None:
         return None
-    size = len(body)
-    headers = [
-        _CONTENT_TYPES.get(mimetype) or ("Content-Type", content_type_of(mimetype, "utf-8")),
-        _LENGTHS[size] if size < _SHORT else ("Content-Length", str(size)),
-    ]
+    headers = [CONTENT_TYPES[mimetype], LENGTHS[len(body)]]
     return Reply(status, headers, () if ctx.head.method == "HEAD" else (body,))
 
-
-_CONTENT_TYPES = {
-    name: ("Content-Type", content_type_of(name, "utf-8"))
-    for name in ("text/html", "application/json")
-}
-
-# PERF: a number takes 0.06 µs to write; bench case "text".
-_SHORT = 512
-_LENGTHS = [("Content-Length", str(size)) for size in range(_SHORT)]
 
 #: Pages of the error classes that say the same each time, and None for the others.
 _PAGES: dict[type[HTTPException], bytes | None] = {}
@@ -185,7 +192,7 @@ def error_page(error: HTTPException) -> bytes | None:
 
 #: The codes that a bare ``(body, code)`` may have to be answered without a Response object.
 _STATUS_LINES = {
-    code: Response(status=code).status
+    code: status_of(code)[0]
     for code in (200, 201, 202, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503)
 }
 
@@ -195,25 +202,30 @@ def reply_of(response: t.Any, head: RequestHead) -> Reply:
 
     A response class with a ``__call__`` of its own is run as the WSGI application it then is.
     """
-    if isinstance(response, ResponseBase) and type(response).__call__ is ResponseBase.__call__:
-        answer = None
-        if isinstance(response, Response) and (
-            type(response).get_wsgi_response is Response.get_wsgi_response
-        ):
-            answer = response.plain_answer(head.method)
-        body, status, headers = answer or response.get_wsgi_response(head.environ)
-        if hasattr(response.response, "__aiter__") and _has_body(status, head.method):
-            body = AsyncBody(response)
-        elif (
-            answer is None
-            and type(response.response) is list
-            and not response._on_close
-            and type(response).close is Response.close
-        ):
-            # A redirect, for one: nothing is to be closed, and no thread need make the parts.
-            body = tuple(body)
-        return Reply(status, headers, body)
-    return run_wsgi(response, head.environ)
+    cls: t.Any = type(response)
+    if not isinstance(response, ResponseBase) or cls.__call__ is not ResponseBase.__call__:
+        return run_wsgi(response, head.environ)
+    plain = None
+    if isinstance(response, Response) and cls.get_wsgi_response is Response.get_wsgi_response:
+        plain = response.plain_reply(head.method)
+        if plain is not None and type(response.response) is list:
+            return plain
+    if plain is None:
+        body, status, headers = response.get_wsgi_response(head.environ)
+        reply = Reply(status, headers, body)
+    else:
+        reply = plain
+    if hasattr(response.response, "__aiter__") and _has_body(reply.status, head.method):
+        reply.body = AsyncBody(response)
+    elif (
+        plain is None
+        and type(response.response) is list
+        and not response._on_close
+        and cls.close is Response.close
+    ):
+        # A redirect, for one: nothing is to be closed, and no thread need make the parts.
+        reply.body = tuple(reply.body)
+    return reply
 
 
 def _has_body(status: str, method: str) -> bool:

@@ -17,9 +17,9 @@ from types import CoroutineType
 
 from .bridges import LOOP_BRIDGE, WORKERS, WSGI_BRIDGE, current_portal, drive, settled
 from .ctx import AppContext
+from .ending import teardown_app
 from .errors import FirstError
 from .globals import _cv
-from .pipeline import teardown_app
 from .plan import is_async
 
 if t.TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, Rule
 
 from carboy.routing import Router
@@ -76,6 +77,55 @@ def test_each_success_on_an_ordinary_map_is_decided(data: st.DataObject) -> None
         else:
             assert answer is not None, f"undecided: {method} {path!r} for {expected}"
             assert_same(answer, expected)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_what_is_nowhere_is_nowhere_for_werkzeug(data: st.DataObject) -> None:
+    url_map = data.draw(own.url_maps())
+    router = Router(url_map)
+    for _ in range(8):
+        path = data.draw(own.paths(url_map))
+        domain = data.draw(domains(url_map))
+        if router.is_nowhere(path, domain):
+            methods = ("GET", "POST", "X")
+            assert {outcome_of(url_map, method, path, domain) for method in methods} == {NotFound}
+
+
+def test_a_path_without_a_rule_is_nowhere() -> None:
+    url_map = Map([Rule("/"), Rule("/a/<int:b>/"), Rule("/c", methods=["POST"]), Rule("/d/")])
+    router = Router(url_map)
+    assert [path for path in PLACES if router.is_nowhere(path)] == ["/x", "/a/b", "/a", "/c/d"]
+
+
+PLACES = [
+    "/",
+    "//",
+    "/x",
+    "/a/1",
+    "/a/1/",
+    "/a/b",
+    "/a",
+    "/c",
+    "/c/d",
+    "/c/",
+    "/d",
+    "/d/",
+    "//x",
+    "",
+]
+
+
+def outcome_of(url_map: Map, method: str, path: str, domain: str) -> Any:
+    """The type of what Werkzeug raises, or of the match."""
+    if url_map.host_matching:
+        adapter = url_map.bind(domain)
+    else:
+        adapter = url_map.bind(own.SERVER, subdomain=domain)
+    try:
+        return type(adapter.match(path, method, return_rule=True, websocket=False))
+    except Exception as error:
+        return type(error)
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None)

@@ -24,9 +24,10 @@ from carboy.bridges import (
     surely,
 )
 from carboy.ctx import RequestContext
-from carboy.pipeline import handle, plan_of, whole
+from carboy.pipeline import handle, whole
 from carboy.plan import PLAIN, is_wrapped
 from carboy.responding import run_wsgi
+from carboy.steps import plan_of
 from carboy.transport import Reply
 
 from .spool import ClientGone as ClientGone

@@ -31,10 +31,14 @@ def _open_portal() -> t.Any:
     return portal
 
 
-def respond(
-    app: Carboy, environ: WSGIEnvironment, start_response: StartResponse
+def wsgi_app(
+    self: Carboy, environ: WSGIEnvironment, start_response: StartResponse
 ) -> cabc.Iterable[bytes]:
-    """Answer one WSGI request; returns the body's chunks."""
+    """The WSGI application. Wrap middleware around it: ``app.wsgi_app = M(app.wsgi_app)``.
+
+    Answers one request, and returns the body's chunks.
+    """
+    app = self
     plans = app._plans
     over = plans.overrides(app)
     if over and "serving" in over:
@@ -58,3 +62,7 @@ def respond(
         start_response("101 Switching Protocols", [])
         return ()
     return reply.body
+
+
+# Whether it was replaced is asked by the doors that have to go through it then.
+wsgi_app._is_carboys_own = True  # type: ignore[attr-defined]

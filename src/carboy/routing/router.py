@@ -78,6 +78,23 @@ class Router:
             return None
         return self._search(tree, method, path)
 
+    def is_nowhere(self, path: str, domain: str = "") -> bool:
+        """Whether Werkzeug surely finds no rule for ``path``, whatever the method: a 404.
+
+        False leaves it open. Raises nothing.
+        """
+        if self._map._remap is not self._version:
+            self._renew()
+        tree = self._trees.get(domain) if domain else self._home
+        if tree is None and (tree := self._plant(domain)) is None:
+            return False
+        if path[:1] != "/" or "//" in path:
+            return False  # merged slashes may lead somewhere
+        try:
+            return not _may_end(tree.root, path.split("/"), 0)
+        except Exception:
+            return False
+
     def forget(self) -> None:
         """Drop what has been compiled, so that the next match reads the map again."""
         self._version = Version()
@@ -230,3 +247,19 @@ def _walk(
         hit = node.loose.get(method) or node.loose.get(None)
         return None if hit is None else (hit, values)
     return None
+
+
+def _may_end(node: Node, segments: list[str], at: int) -> bool:
+    """Whether there may be a rule where ``segments[at:]`` lead from ``node``, or a slash further."""
+    if at == len(segments):
+        slashed = node.static.get("")
+        return node.held or (slashed is not None and slashed.held)
+    segment = segments[at]
+    child = node.static.get(segment)
+    if child is not None and _may_end(child, segments, at + 1):
+        return True
+    for edge in node.edges:
+        text = "/".join(segments[at:]) if edge.final else segment
+        if edge.accepts(text) and (edge.final or _may_end(edge.node, segments, at + 1)):
+            return True
+    return not segment and at + 1 == len(segments) and node.held

@@ -81,14 +81,16 @@ class Node:
     - ``static``: segment → next node; ``edges``: the variable transitions in their order;
     - ``simple``: the edges before the first that takes more than a segment; ``rest``: the edge behind
       them, if it is the last one and what it takes is its one value;
-    - ``ends`` answers where the path ends here, ``loose`` where one slash is left over.
+    - ``ends`` answers where the path ends here, ``loose`` where one slash is left over;
+    - ``held`` says whether there is any rule here, of whatever method.
     """
 
-    __slots__ = ("edges", "ends", "loose", "rest", "simple", "static")
+    __slots__ = ("edges", "ends", "held", "loose", "rest", "simple", "static")
 
-    def __init__(self, ends: Ends, loose: Ends, edges: tuple[Edge, ...] = ()) -> None:
+    def __init__(self, ends: Ends, loose: Ends, held: bool = False) -> None:
         self.ends = ends
         self.loose = loose
+        self.held = held
         self.static: dict[str, Node] = {}
         self.edges: tuple[Edge, ...] = ()
         self.simple: tuple[Edge, ...] = ()
@@ -160,7 +162,7 @@ class _Grower:
 
     def grow(self, state: State, depth: int) -> Node:
         """The node for ``state``, which is reached after ``depth`` segments, and all below it."""
-        node = Node(self._ends(state), self._loose(state))
+        node = Node(self._ends(state), self._loose(state), bool(state.rules))
         for segment, below in list(state.static.items()):
             node.static[segment] = self.grow(below, depth + 1)
         if state.dynamic:
