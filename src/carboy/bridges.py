@@ -75,7 +75,6 @@ class Portal:
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._lock = threading.Lock()
         self._loop = loop
-        self._thread = None if loop is None else threading.current_thread()
         self._pid = 0 if loop is None else os.getpid()
 
     def _start(self) -> asyncio.AbstractEventLoop:
@@ -86,10 +85,10 @@ class Portal:
             if self._loop is None or self._pid != os.getpid():  # a fork left the thread behind
                 self._loop = asyncio.new_event_loop()
                 self._pid = os.getpid()
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=self._loop.run_forever, name="carboy-portal", daemon=True
                 )
-                self._thread.start()
+                thread.start()
             return self._loop
 
     def run(self, awaitable: t.Awaitable[T]) -> T:
@@ -98,7 +97,7 @@ class Portal:
         Variables that it sets are set here afterwards, too. Raises what it raises, and
         RuntimeError when called on the portal itself.
         """
-        if threading.current_thread() is self._thread and self._pid == os.getpid():
+        if self._is_here():
             if isinstance(awaitable, CoroutineType):
                 awaitable.close()
             raise RuntimeError(PORTAL_FROM_PORTAL)
@@ -112,6 +111,15 @@ class Portal:
             raise
         finally:
             _bring_back(context)
+
+    def _is_here(self) -> bool:
+        asyncio = sys.modules.get("asyncio")
+        return (
+            asyncio is not None
+            and self._loop is not None
+            and asyncio._get_running_loop() is self._loop
+            and self._pid == os.getpid()
+        )
 
     def submit(self, awaitable: t.Awaitable[T], context: Context) -> Future[T]:
         """Begin to run ``awaitable`` on the loop, inside ``context``.
@@ -224,6 +232,9 @@ class _Home(threading.local):
 
 _homes = _Home()
 
+# PERF: that of the loop of which there is nearly always one alone; bench case "text" by RSGI.
+_home: Portal | None = None
+
 
 def be_at_home(loop: asyncio.AbstractEventLoop | None = None) -> None:
     """Make the running loop the portal of whatever this task calls; ``loop`` is that one."""
@@ -231,10 +242,19 @@ def be_at_home(loop: asyncio.AbstractEventLoop | None = None) -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
+    home = _home
+    if home is None or home._loop is not loop:
+        home = _come_home(loop)
+    _portal.set(home)
+
+
+def _come_home(loop: asyncio.AbstractEventLoop) -> Portal:
+    global _home
     home = _homes.portal
     if home is None or home._loop is not loop:
         home = _homes.portal = Portal(loop)
-    _portal.set(home)
+    _home = home
+    return home
 
 
 class Workers:

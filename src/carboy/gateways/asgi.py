@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import typing as t
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from carboy.bridges import be_at_home
-from carboy.transport import RequestHead
+from carboy.shortcuts import SLOW
+from carboy.transport import Reply
 
 from .asgi_websocket import AsgiTransport
-from .environ import Facts, LazyHead, as_latin1, environ_of
-from .loop import Client, ClientGone, answer, pour
-from .spool import Fetch, Spool
+from .environ import Facts, LazyHead, as_latin1
+from .loop import Client, ClientGone, Out, answer, code_of, send_parts
+from .spool import Spool
 from .websockets import converse
 
 if t.TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
     from carboy.app import Carboy
-    from carboy.transport import Reply
 
 Scope = t.MutableMapping[str, t.Any]
 Receive = t.Callable[[], t.Awaitable[t.MutableMapping[str, t.Any]]]
@@ -46,118 +43,170 @@ def respond(
 
 
 async def _http(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None:
-    async def gone() -> None:
-        if body is not None:
-            await body.settled.wait()  # until then what comes is received by whoever reads it
-            if body.cut:
-                return  # Daphne says so once
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    head, body, length = _head_and_body(app, scope, receive)
-    client = Client(gone)
+    head = AsgiHead(app, scope, receive)
     try:
-        reply = await answer(app, head, body, client, length)
-        if body is not None and body.cut:
-            body.settled.set()  # the view was told, and has had its say
-        await _send(reply, send, client)
+        reply = answer(app, head)
+        if type(reply) is not Reply:
+            reply = await reply
+        body = reply.body
+        start = {
+            "type": "http.response.start",
+            "status": code_of(reply.status),
+            "headers": list(map(_pair, reply.headers)),
+        }
+        if type(body) is tuple or type(body) is list:
+            data = body[0] if len(body) == 1 else b"".join(body)
+            try:
+                await send(start)
+                await send({"type": "http.response.body", "body": data})
+            except OSError:  # what a server may raise from ASGI 2.4 on
+                raise ClientGone from None
+        else:
+            await send_parts(head, body, _Out(start, send))
     except ClientGone:
         pass
     finally:
-        client.close()
-        if body is not None:
-            body.close()
+        head.close()
 
 
-def _head_and_body(
-    app: Carboy, scope: Scope, receive: Receive
-) -> tuple[RequestHead, Spool | None, str | None]:
-    """What the scope tells: the head, the body unless there is none, and its Content-Length."""
-    headers = scope["headers"]
-    if type(headers) is not list:
-        headers = scope["headers"] = list(headers)
-    known = dict(headers)
-    length = None
-    body = None
-    # Without these two there is none (RFC 9112 section 6.3), but in HTTP/2 and later.
-    if (
-        b"content-length" in known
-        or b"transfer-encoding" in known
-        or scope.get("http_version", "1.1") not in ("1.1", "1.0")
-    ):
-        body = Spool(app.config["MAX_CONTENT_LENGTH"], _fetcher(receive))
-        length = known.get(b"content-length", b"").decode("latin-1") or None
+class AsgiHead(LazyHead):
+    """The head of a request, as its scope tells it."""
 
-    def make() -> WSGIEnvironment:
-        environ = environ_of(facts_of(scope), io.BytesIO() if body is None else body)
-        # The test client's own keys; nothing that a client sends gets here.
-        environ.update(scope.get("carboy.environ", ()))
-        return environ
+    __slots__ = ("_known", "_receive", "_scope")
 
-    # PERF: an async view seldom asks for the environ, which takes 5 µs; bench case "async view".
-    path: str = scope["path"]
-    host = known.get(b"host")
-    if (
-        host is None
-        or len(known) != len(headers)  # a header that came twice
-        or not path
-        or not path.isascii()
-        or scope.get("root_path")
-        or scope.get("carboy.environ")
-    ):
-        return RequestHead(make()), body, length
-    cookie = known.get(b"cookie")
-    text = None if cookie is None else cookie.decode("latin-1")
-    scheme = scope.get("scheme", "http")
-    head = LazyHead(scope["method"], scheme, path, host.decode("latin-1"), text, make)
-    return head, body, length
+    def __init__(self, app: Carboy, scope: Scope, receive: Receive) -> None:
+        headers = scope["headers"]
+        if type(headers) is not list:
+            headers = scope["headers"] = list(headers)
+        self._scope = scope
+        self._receive = receive
+        self._known = known = dict(headers)
+        self.made = self.client = self.body = None
+        # Without these two there is none (RFC 9112 section 6.3), but in HTTP/2 and later.
+        if (
+            b"content-length" in known
+            or b"transfer-encoding" in known
+            or scope.get("http_version", "1.1") not in _WITH_LENGTHS
+        ):
+            self.body = AsgiBody(app.config["MAX_CONTENT_LENGTH"], receive)
+        path: str = scope["path"]
+        host = known.get(b"host")
+        if (
+            host is None
+            or len(known) != len(headers)  # a header that came twice
+            or not path
+            or not path.isascii()
+            or scope.get("root_path")
+            or "carboy.environ" in scope
+            or SLOW
+        ):
+            self._read(self.environ)
+            return
+        self.method = scope["method"]
+        self.path = path
+        self.host = host.decode("latin-1")
+        cookie = known.get(b"cookie")
+        self.cookie = None if cookie is None else cookie.decode("latin-1")
+
+    def _facts(self) -> Facts:
+        return facts_of(self._scope)
+
+    def _fact(self, key: str) -> str | None:
+        scope = self._scope
+        if key == "QUERY_STRING":
+            query: bytes = scope.get("query_string", b"")
+            return query.decode("latin-1")
+        if key == "wsgi.url_scheme":
+            return self.scheme
+        if key == "REMOTE_ADDR":
+            return (scope.get("client") or _NOBODY)[0]
+        return super()._fact(key)
+
+    @property
+    def scheme(self) -> str:
+        """``"http"`` or ``"https"``."""
+        scheme: str = self._scope.get("scheme", "http")
+        return scheme
+
+    def _more(self) -> t.Any:
+        return self._scope.get("carboy.environ")
+
+    def _header(self, name: str) -> str | None:
+        value: bytes | None = self._known.get(name.encode("latin-1"))
+        if value is None and not b"a".join(self._known).islower():
+            # Names that are not in small letters, which ASGI does not allow.
+            text: str | None = self.environ.get(key_of(name))
+            return text
+        return None if value is None else value.decode("latin-1")
+
+    def _client(self) -> Client:
+        return AsgiClient(self.body, self._receive)
 
 
-def _fetcher(receive: Receive) -> Fetch:
-    """What receives the next part of a body."""
+_NOBODY = (None,)
+_WITH_LENGTHS = frozenset({"1.1", "1.0"})
 
-    async def fetch() -> tuple[bytes, bool]:
-        chunk, more = b"", True
-        while more and not chunk:
-            message = await receive()
+
+class AsgiBody(Spool):
+    """The body of a request, in the messages that ``receive`` gives."""
+
+    def __init__(self, limit: int | None, receive: Receive) -> None:
+        super().__init__(limit)
+        self._more = True
+        self._receive = receive
+
+    async def fetch(self) -> bytes:
+        """The next message's part of the body."""
+        while True:
+            message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ClientGone
-            more = message.get("more_body", False)
-            chunk = message.get("body", b"")
-        return chunk, more
+                raise self._note_cut()
+            chunk: bytes = message.get("body", b"")
+            if not message.get("more_body", False):
+                self._note_end()
+                return chunk
+            if chunk:
+                return chunk
 
-    return fetch
+
+class AsgiClient(Client):
+    """Whoever waits for the answer; the server says by a message that they have left."""
+
+    def __init__(self, body: Spool | None, receive: Receive) -> None:
+        self._body = body
+        self._receive = receive
+
+    async def gone(self) -> None:
+        """Wait until the client has gone."""
+        body = self._body
+        if body is not None:
+            await body.settled()  # until then what comes is received by whoever reads it
+            if body.cut:
+                return  # Daphne says so once
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
 
-async def _send(reply: Reply, send: Send, client: Client) -> None:
-    start = {
-        "type": "http.response.start",
-        "status": int(reply.status[:3]),
-        "headers": [_pair(pair) for pair in reply.headers],
-    }
-    body = reply.body
-    if type(body) is tuple or type(body) is list:
-        data = body[0] if len(body) == 1 else b"".join(body)
-        try:
-            await send(start)
-            await send({"type": "http.response.body", "body": data})
-        except OSError:  # what a server may raise from ASGI 2.4 on
-            raise ClientGone from None
-        return
+class _Out(Out):
+    """A streamed reply on its way, in a message for each part."""
 
-    async def tell(message: dict[str, t.Any]) -> None:
-        try:
-            await send(message)
-        except OSError:
-            raise ClientGone from None
+    lost = OSError  # what a server may raise from ASGI 2.4 on
 
-    async def begin() -> None:
-        await tell(start)
+    def __init__(self, start: dict[str, t.Any], send: Send) -> None:
+        self._start = start
+        self._send = send
 
-    async def write(chunk: bytes) -> None:
-        await tell({"type": "http.response.body", "body": chunk, "more_body": chunk != b""})
+    def begin(self) -> t.Awaitable[None]:
+        """Send status and headers."""
+        return self._send(self._start)
 
-    await client.waits_for(pour(body, begin, write))
+    def write(self, chunk: bytes) -> t.Awaitable[None]:
+        """Send a part."""
+        return self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    def end(self) -> t.Awaitable[None]:
+        """Say that this was all."""
+        return self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 @lru_cache(maxsize=1024)

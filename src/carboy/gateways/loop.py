@@ -11,7 +11,9 @@ import asyncio
 import collections.abc as cabc
 import time
 import typing as t
+from asyncio import get_running_loop
 from contextvars import copy_context
+from functools import lru_cache
 
 from carboy.bridges import (
     INLINE_BRIDGE,
@@ -21,6 +23,7 @@ from carboy.bridges import (
     be_at_home,
     drive,
     in_thread,
+    settled,
     surely,
 )
 from carboy.ctx import RequestContext
@@ -29,6 +32,7 @@ from carboy.plan import PLAIN, is_wrapped
 from carboy.responding import run_wsgi
 from carboy.steps import plan_of
 from carboy.transport import Reply
+from carboy.wrappers import encode
 
 from .spool import ClientGone as ClientGone
 
@@ -36,16 +40,11 @@ if t.TYPE_CHECKING:
     from concurrent.futures import Future
 
     from carboy.app import Carboy
-    from carboy.transport import Bridge, RequestHead
+    from carboy.transport import Bridge
 
-    from .spool import Spool
+    from .environ import LazyHead
 
 T = t.TypeVar("T")
-
-#: Waits until the client has gone.
-Gone = t.Callable[[], t.Coroutine[t.Any, t.Any, None]]
-Begin = t.Callable[[], t.Coroutine[t.Any, t.Any, None]]
-Write = t.Callable[[bytes], t.Coroutine[t.Any, t.Any, None]]
 
 # Sync steps are among those of each request, so none of the short ways may be taken.
 _MIXED = frozenset({"mixed"})
@@ -63,59 +62,68 @@ HOLDS_UP = (
 )
 
 
-async def answer(
-    app: Carboy, head: RequestHead, body: Spool | None, client: Client, length: str | None = None
-) -> Reply:
-    """Handle one request. Raises ClientGone, or what the application wants to see raised.
+def answer(app: Carboy, head: LazyHead) -> Reply | t.Coroutine[t.Any, t.Any, Reply]:
+    """Handle one request: a reply, or a coroutine of it.
 
-    ``length`` is the Content-Length of the body, if it has one.
+    Raises ClientGone, or what the application wants to see raised.
     """
-    be_at_home(asyncio.get_running_loop())
-    if app._serving.waiting:
-        await app._serving.start(app)
+    be_at_home(get_running_loop())
     over = app._plans.overrides(app)
     if over or is_wrapped(app):
-        # Middleware and replaced lifecycle methods are sync code that expects a thread.
-        if body is not None:
-            await body.fill(length)
-        if is_wrapped(app):
-            return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
-        return await _whole(lambda: _reply(app.request_context(head.environ), over))
+        return _elsewhere(app, head, over)
     ctx = RequestContext.of(app, head)
     ctx.over = PLAIN
-    if not ctx._match_soon():
-        await _match(ctx)
-    plan = ctx._plan or plan_of(ctx)
-    rule = ctx._rule
+    matching = None if ctx._match_soon() else _match(ctx)
+    if matching is not None or head.body is not None:
+        return _prepared(ctx, head, matching)
+    return _run(ctx, head)
+
+
+async def _elsewhere(app: Carboy, head: LazyHead, over: frozenset[str]) -> Reply:
+    """Middleware and replaced lifecycle methods are sync code that expects a thread."""
+    if app._serving.waiting:
+        await app._serving.start(app)
+        return t.cast(Reply, await settled(answer(app, head)))
+    if head.body is not None:
+        await head.body.fill(head.get("CONTENT_LENGTH"))
+    if is_wrapped(app):
+        return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
+    return await _whole(lambda: _reply(app.request_context(head.environ), over))
+
+
+async def _prepared(
+    ctx: RequestContext, head: LazyHead, matching: t.Awaitable[None] | None
+) -> Reply:
+    """Go on when the request was matched, and its body received."""
+    if matching is not None:
+        await matching
+    body = head.body
     if body is not None:
-        if rule is not None and getattr(rule, "stream_body", False):
+        if getattr(ctx._rule, "stream_body", False):
             body.rewind()
         else:
-            await body.fill(length)
-    colour = plan.colour(app)
+            await body.fill(head.get("CONTENT_LENGTH"))
+    return t.cast(Reply, await settled(_run(ctx, head)))
+
+
+def _run(ctx: RequestContext, head: LazyHead) -> Reply | t.Coroutine[t.Any, t.Any, Reply]:
+    app = ctx.app
+    colour = (ctx._plan or plan_of(ctx)).colour(app)
     bridge: Bridge = LOOP_BRIDGE
     if colour != "async":
-        if rule is not None and getattr(rule, "inline", False):
+        if getattr(ctx._rule, "inline", False):
             bridge = INLINE_BRIDGE
         elif colour == "sync":
-            return await _whole(lambda: _reply(ctx, PLAIN))
+            return _whole(lambda: _reply(ctx, PLAIN))
         else:
             ctx.over = _MIXED
-    steps: t.Any = handle(ctx, bridge) if not app.debug else _Watched(ctx, whole(ctx, bridge))
+    steps: t.Any = _Watched(ctx, whole(ctx, bridge)) if app.debug else handle(ctx, bridge)
     if type(steps) is Reply:
         return steps
-    # PERF: most requests are answered without waiting for anything, and need no watcher; a task
-    # costs 20 µs, and a frame 0.3. Bench case "async view".
-    try:
-        first = steps.send(None)
-    except StopIteration as stop:
-        reply: Reply = stop.value
-        return reply
-    answered: Reply = await client.waits_on(steps, first)
-    return answered
+    return head.whoever_waits().waits_for(steps)
 
 
-async def _match(ctx: RequestContext) -> None:
+def _match(ctx: RequestContext) -> t.Coroutine[t.Any, t.Any, None] | None:
     """Match what only Werkzeug can: on the loop, unless converters of the application take part."""
     url_map = ctx.app.url_map
 
@@ -124,9 +132,8 @@ async def _match(ctx: RequestContext) -> None:
             ctx._match()
 
     if url_map.converters == url_map.default_converters:
-        match()
-    else:
-        await in_thread(match)
+        return match()
+    return in_thread(match)
 
 
 def _reply(ctx: RequestContext, over: frozenset[str]) -> Reply:
@@ -200,11 +207,11 @@ class Client:
     ``receive`` that was given up for the client's leaving, as Gunicorn 27.0 does.
     """
 
-    __slots__ = ("_gone", "_watcher")
+    _watcher: asyncio.Task[None] | None = None
 
-    def __init__(self, gone: Gone) -> None:
-        self._gone = gone
-        self._watcher: asyncio.Task[None] | None = None
+    async def gone(self) -> None:
+        """Wait until the client has gone. The door's class does."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Watch no longer: the request is over."""
@@ -226,7 +233,7 @@ class Client:
         task = t.cast("asyncio.Task[t.Any]", asyncio.current_task())
         watcher = self._watcher
         if watcher is None:
-            watcher = self._watcher = asyncio.ensure_future(self._gone())
+            watcher = self._watcher = asyncio.ensure_future(self.gone())
         left = False
 
         def leave(_: object) -> None:
@@ -274,26 +281,75 @@ class _Rest:
 # -- bodies --------------------------------------------------------------------------------------
 
 
-async def pour(body: t.Any, begin: Begin, write: Write) -> None:
-    """Begin a reply and write its chunks, each when the one before has gone out; then ``b""``.
+@lru_cache(maxsize=256)
+def code_of(status: str) -> int:
+    """The code of a status line."""
+    return int(status[:3])
+
+
+class Out:
+    """A streamed reply on its way to the client. The door's class says how."""
+
+    #: What the server raises when the client has gone.
+    lost: type[Exception]
+
+    #: Writes a part; gives something to await.
+    write: t.Callable[[bytes], t.Awaitable[t.Any]]
+
+    def begin(self) -> t.Awaitable[None] | None:
+        """Write status and headers. Gives something to await, or None."""
+        raise NotImplementedError
+
+    def end(self) -> t.Awaitable[None] | None:
+        """Say that this was all."""
+        raise NotImplementedError
+
+
+def send_parts(head: LazyHead, body: t.Any, out: Out) -> t.Coroutine[t.Any, t.Any, None]:
+    """Write a reply in parts, for as long as the client is there: ClientGone."""
+    if head.body is not None and head.body.cut:
+        head.body.settle()  # the view was told, and has had its say
+    return head.whoever_waits().waits_for(pour(body, out))
+
+
+async def pour(body: t.Any, out: Out) -> None:
+    """Write a reply in parts, each when the one before has gone out.
 
     The body is closed, whatever happens. Raises TypeError for a chunk that is not bytes.
     """
     chunks = body if hasattr(body, "__aiter__") else _Pulled(body)
     try:
-        await begin()
-        async for chunk in chunks:
-            if not isinstance(chunk, bytes | bytearray | memoryview):
-                raise TypeError(
-                    f"A streamed response gave {chunk!r}. Each part must be bytes or text."
-                )
+        await _told(out, out.begin)
+        write, lost = out.write, out.lost
+        async for chunk in getattr(chunks, "chunks", chunks):
+            if type(chunk) is not bytes:
+                chunk = _checked(chunk)
             if chunk:
-                await write(bytes(chunk))
-        await write(b"")
+                try:
+                    await write(chunk)
+                except lost:
+                    raise ClientGone from None
+        await _told(out, out.end)
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await surely(close())
+
+
+async def _told(out: Out, step: t.Callable[[], t.Awaitable[None] | None]) -> None:
+    try:
+        if (waiting := step()) is not None:
+            await waiting
+    except out.lost:
+        raise ClientGone from None
+
+
+def _checked(chunk: t.Any) -> bytes:
+    if type(chunk) is str:
+        return encode(chunk)
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"A streamed response gave {chunk!r}. Each part must be bytes or text.")
 
 
 _END: t.Any = object()

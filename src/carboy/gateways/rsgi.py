@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import typing as t
+from functools import lru_cache
 
 from carboy.bridges import be_at_home
-from carboy.transport import RequestHead
+from carboy.shortcuts import SLOW
+from carboy.transport import Reply
 
-from .environ import Facts, LazyHead, as_latin1, environ_of
-from .loop import Client, ClientGone, answer, pour
+from .environ import Facts, LazyHead, as_latin1
+from .loop import Client, ClientGone, Out, answer, code_of, send_parts
 from .rsgi_websocket import RsgiTransport
-from .spool import Fetch, Spool
+from .spool import Spool
 from .websockets import converse
 
 if t.TYPE_CHECKING:
     import asyncio
 
-    from _typeshed.wsgi import WSGIEnvironment
-
     from carboy.app import Carboy
-    from carboy.transport import Reply
 
 
 async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
@@ -29,24 +27,26 @@ async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
         more = getattr(scope, "carboy_environ", ())
         return await converse(app, facts_of(scope), RsgiTransport(protocol), more)
 
-    async def gone() -> None:
-        if body is not None:
-            await body.settled.wait()  # a cut body is told by what reads it
-        await protocol.client_disconnect()
-
-    head, body, length = _head_and_body(app, scope, protocol)
-    client = Client(gone)
+    head = RsgiHead(app, scope, protocol)
     try:
-        reply = await answer(app, head, body, client, length)
-        if body is not None and body.cut:
-            body.settled.set()  # the view was told, and has had its say
-        await _send(reply, protocol, client)
+        reply = answer(app, head)
+        if type(reply) is not Reply:
+            reply = await reply
+        status = code_of(reply.status)
+        headers = list(map(_lowered, reply.headers))
+        body = reply.body
+        if type(body) is tuple or type(body) is list:
+            data = body[0] if len(body) == 1 else b"".join(body)
+            if data:
+                protocol.response_bytes(status, headers, data)
+            else:
+                protocol.response_empty(status, headers)
+        else:
+            await send_parts(head, body, _Out(status, headers, protocol))
     except ClientGone:
         pass
     finally:
-        client.close()
-        if body is not None:
-            body.close()
+        head.close()
 
 
 def start(app: Carboy, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,92 +64,145 @@ async def _at_home(step: t.Coroutine[t.Any, t.Any, None]) -> None:
     await step
 
 
-def _head_and_body(
-    app: Carboy, scope: t.Any, protocol: t.Any
-) -> tuple[RequestHead, Spool | None, str | None]:
-    """What the scope tells: the head, the body unless there is none, and its Content-Length."""
-    headers = scope.headers
-    length = headers.get("content-length")
-    body = None
-    # Without these two there is none (RFC 9112 section 6.3), but in HTTP/2 and later.
-    if (
-        length is not None
-        or "transfer-encoding" in headers
-        or scope.http_version not in ("1.1", "1", "1.0")
-    ):
-        body = Spool(app.config["MAX_CONTENT_LENGTH"], _fetcher(protocol, length))
+class RsgiHead(LazyHead):
+    """The head of a request, as its scope tells it."""
 
-    def make() -> WSGIEnvironment:
-        environ = environ_of(facts_of(scope), io.BytesIO() if body is None else body)
-        environ.update(getattr(scope, "carboy_environ", ()))
-        return environ
+    __slots__ = ("_headers", "_protocol", "_scope")
 
-    # PERF: an async view seldom asks for the environ, which takes 5 µs; bench case "async view".
-    path: str = scope.path
-    hosts = headers.get_all("host")
-    if len(hosts) != 1 or not path or not path.isascii() or getattr(scope, "carboy_environ", None):
-        return RequestHead(make()), body, length
-    head = LazyHead(scope.method, scope.scheme, path, hosts[0], headers.get("cookie"), make)
-    return head, body, length
+    def __init__(self, app: Carboy, scope: t.Any, protocol: t.Any) -> None:
+        self._scope = scope
+        self._protocol = protocol
+        self._headers = headers = scope.headers
+        self.made = self.client = self.body = None
+        length = headers.get("content-length")
+        # Without these two there is none (RFC 9112 section 6.3), but in HTTP/2 and later.
+        if (
+            length is not None
+            or "transfer-encoding" in headers
+            or scope.http_version not in _WITH_LENGTHS
+        ):
+            self.body = RsgiBody(app.config["MAX_CONTENT_LENGTH"], protocol, length)
+        path: str = scope.path
+        hosts = headers.get_all("host")
+        if (
+            len(hosts) != 1
+            or not path
+            or not path.isascii()
+            or SLOW
+            or hasattr(scope, "carboy_environ")
+        ):
+            self._read(self.environ)
+            return
+        self.method = scope.method
+        self.path = path
+        self.host = as_latin1(hosts[0])
+        self.cookie = self._header("cookie")
+
+    def _facts(self) -> Facts:
+        return facts_of(self._scope)
+
+    def _fact(self, key: str) -> str | None:
+        scope = self._scope
+        if key == "QUERY_STRING":
+            return t.cast(str, scope.query_string)
+        if key == "wsgi.url_scheme":
+            return self.scheme
+        if key == "REMOTE_ADDR":
+            return _address(scope.client)[0]
+        return super()._fact(key)
+
+    @property
+    def scheme(self) -> str:
+        """``"http"`` or ``"https"``."""
+        scheme: str = self._scope.scheme
+        return scheme
+
+    def _more(self) -> t.Any:
+        return getattr(self._scope, "carboy_environ", None)
+
+    def _header(self, name: str) -> str | None:
+        value: str | None = self._headers.get(name)
+        if value is None:
+            return None
+        values = self._headers.get_all(name)
+        if len(values) > 1:
+            value = ("; " if name == "cookie" else ",").join(values)
+        return as_latin1(value)
+
+    def _client(self) -> Client:
+        return RsgiClient(self.body, self._protocol)
 
 
-def _fetcher(protocol: t.Any, length: str | None) -> Fetch:
-    """What receives the next part of a body."""
-    expected = int(length) if length is not None and length.isdigit() else None
-    received = 0
-    chunks: t.Any = None
+_WITH_LENGTHS = frozenset({"1.1", "1", "1.0"})
 
-    async def fetch() -> tuple[bytes, bool]:
-        nonlocal chunks, received
-        if chunks is None:  # the server's may not be iterated twice
-            chunks = aiter(protocol)
+
+class RsgiBody(Spool):
+    """The body of a request, in the chunks that the protocol gives."""
+
+    def __init__(self, limit: int | None, protocol: t.Any, length: str | None) -> None:
+        super().__init__(limit)
+        self._more = True
+        self._protocol = protocol
+        self._expected = int(length) if length is not None and length.isdigit() else None
+        self._received = 0
+        self._parts: t.Any = None
+
+    async def fetch(self) -> bytes:
+        """The next chunk of the body."""
+        parts = self._parts
+        if parts is None:  # the server's may not be iterated twice
+            parts = self._parts = aiter(self._protocol)
         chunk = b""
         while not chunk:
             try:
-                # The builtin anext(chunks, None) ends Granian's process.
-                chunk = await chunks.__anext__()
+                # The builtin anext(parts, None) ends Granian's process.
+                chunk = await parts.__anext__()
             except StopAsyncIteration:
                 break
-        if chunk:
-            received += len(chunk)
-            return chunk, received != expected
+        self._received += len(chunk)
         # The server ends a broken body like a whole one.
-        if expected is not None and received < expected:
-            raise ClientGone
-        return b"", False
-
-    return fetch
-
-
-async def _send(reply: Reply, protocol: t.Any, client: Client) -> None:
-    status = int(reply.status[:3])
-    headers = [(_LOWER.get(name) or name.lower(), value) for name, value in reply.headers]
-    body = reply.body
-    if type(body) is tuple or type(body) is list:
-        data = body[0] if len(body) == 1 else b"".join(body)
-        if data:
-            protocol.response_bytes(status, headers, data)
-        else:
-            protocol.response_empty(status, headers)
-        return
-    transport: t.Any = None
-
-    async def begin() -> None:
-        nonlocal transport
-        transport = protocol.response_stream(status, headers)
-
-    async def write(chunk: bytes) -> None:
-        if chunk:
-            try:
-                await transport.send_bytes(chunk)
-            except RuntimeError:  # RSGIProtocolClosed and RSGIProtocolError
-                raise ClientGone from None
-
-    await client.waits_for(pour(body, begin, write))
+        if not chunk and self._expected is not None and self._received < self._expected:
+            raise self._note_cut()
+        if not chunk or self._received == self._expected:
+            self._note_end()
+        return chunk
 
 
-#: Names that nearly each reply has. PERF: half the time of making them lower.
-_LOWER = {name: name.lower() for name in ("Content-Type", "Content-Length", "Set-Cookie", "Vary")}
+class RsgiClient(Client):
+    """Whoever waits for the answer; the protocol tells when they have left."""
+
+    def __init__(self, body: Spool | None, protocol: t.Any) -> None:
+        self._body = body
+        self._protocol = protocol
+
+    async def gone(self) -> None:
+        """Wait until the client has gone."""
+        if self._body is not None:
+            await self._body.settled()  # a cut body is told by what reads it
+        await self._protocol.client_disconnect()
+
+
+class _Out(Out):
+    """A streamed reply on its way, through the protocol's transport."""
+
+    lost = RuntimeError  # RSGIProtocolClosed and RSGIProtocolError
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], protocol: t.Any) -> None:
+        self._head = status, headers
+        self._protocol = protocol
+
+    def begin(self) -> None:
+        """Send status and headers."""
+        self.write = self._protocol.response_stream(*self._head).send_bytes
+
+    def end(self) -> None:
+        """The protocol knows when this was all."""
+
+
+@lru_cache(maxsize=1024)
+def _lowered(pair: tuple[str, str]) -> tuple[str, str]:
+    name, value = pair
+    return name.lower(), value
 
 
 def facts_of(scope: t.Any) -> Facts:

@@ -18,10 +18,6 @@ IN_MEMORY = 512 * 1024
 
 _BLOCK = 64 * 1024
 
-#: Receives the next bytes of a body, and whether there may be more; without bytes there are none.
-#: Raises ClientGone when the body is cut.
-Fetch = t.Callable[[], t.Coroutine[t.Any, t.Any, tuple[bytes, bool]]]
-
 READ_ON_THE_LOOP = """\
 The request's body was read on the event loop by a function that would have to wait for it.
 
@@ -40,12 +36,14 @@ class Spool:
 
     More than ``limit`` bytes are not received beforehand: whoever reads the body finds out that
     it is too large, or, having raised the limit, has the rest fetched as it reads. Of a stream
-    nothing is received beforehand.
+    nothing is received beforehand. An async door's class gives :meth:`fetch`.
     """
 
-    def __init__(self, limit: int | None, fetch: Fetch | None = None) -> None:
+    #: Whether there may be something to fetch.
+    _more = False
+
+    def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._fetch = fetch
         self._file: t.Any = None
         self._chunks: list[bytes] = []
         self._size = 0
@@ -53,8 +51,36 @@ class Spool:
         self._failure: OSError | None = None
         #: Whether the client has gone before the body's end.
         self.cut = False
-        #: Set when the rest of the body is of no interest: it was received, or is not wanted.
-        self.settled = asyncio.Event()
+        self._is_settled = False
+        self._settling: asyncio.Event | None = None
+
+    async def fetch(self) -> bytes:
+        """Receive the next bytes of the body, and note when there are no more.
+
+        Without bytes there are none. Raises ClientGone when the body is cut.
+        """
+        raise NotImplementedError
+
+    def _note_end(self) -> None:
+        self._more = False
+        self.settle()
+
+    def _note_cut(self) -> ClientGone:
+        self.cut = True
+        self._more = False
+        return ClientGone()
+
+    def settle(self) -> None:
+        """The rest of the body is of no interest: it was received, or is not wanted."""
+        self._is_settled = True
+        if self._settling is not None:
+            self._settling.set()
+
+    async def settled(self) -> None:
+        """Wait until :meth:`settle` was called."""
+        if not self._is_settled:
+            self._settling = asyncio.Event()
+            await self._settling.wait()
 
     def _has_room_for(self, length: str | None) -> bool:
         """Whether a body of this Content-Length is within the limit, as far as it tells."""
@@ -65,14 +91,19 @@ class Spool:
     async def fill(self, length: str | None) -> None:
         """Receive the body, unless its length tells that it is too large. May raise ClientGone."""
         room = self._has_room_for(length)
-        while room and self._fetch is not None:
-            chunk = await self._next()
+        while room and self._more:
+            chunk = await self.fetch()
+            if not self._more and not self._size and len(chunk) <= IN_MEMORY:
+                # PERF: most bodies come as a whole; bench cases "echo", "form".
+                self._file = whole = io.BytesIO(chunk)
+                self.read, self.readline = whole.read, whole.readline  # type: ignore[method-assign]
+                return
             self._keep(chunk)
             if self._kept > IN_MEMORY:
                 # A disk may be slow, and nobody else should wait for it.
                 await asyncio.to_thread(self._write)
             room = self._has_room()
-        self.settled.set()
+        self.settle()
         if self._file is None:
             self.rewind()
         else:
@@ -98,27 +129,12 @@ class Spool:
         self.rewind()
         return room
 
-    async def _next(self) -> bytes:
-        fetch = self._fetch
-        if fetch is None:
-            return b""
-        try:
-            chunk, more = await fetch()
-        except ClientGone:
-            self.cut = True
-            self._fetch = None
-            raise
-        if not (chunk and more):
-            self._fetch = None
-            self.settled.set()
-        return chunk
-
     async def receive(self, size: int) -> bytes:
         """As :meth:`read`, on the event loop. Raises ConnectionResetError for a cut body."""
         self._check()
         data: bytes = self._file.read(size)
-        while not data and self._fetch is not None:
-            self._take(await self._told(self._next()))
+        while not data and self._more:
+            self._take(await self._told(self.fetch()))
             data = self._file.read(size)
         return data if data else self._ended()
 
@@ -186,7 +202,7 @@ class Spool:
         """At most ``size`` bytes, ``b""`` at the end; all with -1."""
         self._check()
         data: bytes = self._file.read(size)
-        if self._fetch is None or (data and size >= 0):
+        if not self._more or (data and size >= 0):
             return data if data else self._ended()
         if size >= 0:
             return self.read(size) if self._wait() else b""
@@ -199,7 +215,7 @@ class Spool:
         """One line, or at most ``size`` bytes of it."""
         self._check()
         line: bytes = self._file.readline(size)
-        while self._fetch is not None and not line.endswith(b"\n") and not 0 <= size <= len(line):
+        while self._more and not line.endswith(b"\n") and not 0 <= size <= len(line):
             if not self._wait():
                 break
             line += self._file.readline(size if size < 0 else size - len(line))
@@ -207,11 +223,11 @@ class Spool:
 
     def _wait(self) -> bool:
         """Get one more chunk from the server, in a thread; False at the end."""
-        if self._fetch is None:
+        if not self._more:
             return False
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(READ_ON_THE_LOOP)
-        return self._take(wait(self._told(self._next())))
+        return self._take(wait(self._told(self.fetch())))
 
     def _ended(self) -> bytes:
         if self.cut:
@@ -234,7 +250,7 @@ class Spool:
     def close(self) -> None:
         """Give up what is left."""
         # Also when nobody says so: a WSGI server does not know of a body that was received here.
-        self._fetch = None
+        self._more = False
         if self._file is not None:
             self._file.close()
 
