@@ -247,7 +247,7 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     else:
         steps = None
     if steps is not None:
-        rv = first(steps)
+        rv = first(steps, bridge)
         if type(rv) is CoroutineType:
             return _answer(ctx, rv, steps, bridge, over)
         if rv is not None:
@@ -271,7 +271,7 @@ async def _answer(
     if rv is None:
         rv = _dispatched(ctx, bridge, over)
         if type(rv) is CoroutineType:
-            rv = await bridge.finish(rv)
+            rv = await settled(bridge.finish(rv))
     return rv
 
 
@@ -339,7 +339,7 @@ def preprocess(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
     Gives the answer, None, or a coroutine of it.
     """
     steps = _preprocessors(ctx, bridge, over)
-    rv = first(steps)
+    rv = first(steps, bridge)
     return first_of(rv, steps, bridge) if type(rv) is CoroutineType else rv
 
 
@@ -509,7 +509,7 @@ def finalize(
         return made
     steps = _closings(ctx, bridge, over)
     try:
-        response = through(made, steps)
+        response = through(made, steps, bridge)
     except Exception:
         if not from_error_handler:
             raise
@@ -543,7 +543,7 @@ def process(ctx: RequestContext, response: t.Any, bridge: Bridge, over: Override
     """
     save: Step = partial(_save_session, ctx, bridge)
     steps: t.Iterator[Step] = chain(_processors(ctx, bridge, over), (save,))
-    response = through(response, steps)
+    response = through(response, steps, bridge)
     return through_of(response, steps, bridge) if type(response) is CoroutineType else response
 
 

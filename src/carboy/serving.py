@@ -279,14 +279,14 @@ def _origin(environ: t.Mapping[str, t.Any]) -> str:
 
 
 async def _call(step: Step, bridge: Bridge) -> None:
-    await (bridge.finish(step()) if is_async(step) else bridge.call(step))
+    await (settled(bridge.finish(step())) if is_async(step) else bridge.call(step))
 
 
 async def _advance(generator: t.Any, bridge: Bridge) -> bool:
     """Run a generator to its next yield; False when it has ended."""
     if hasattr(generator, "__anext__"):
         try:
-            await bridge.finish(generator.__anext__())
+            await settled(bridge.finish(generator.__anext__()))
         except StopAsyncIteration:
             return False
         return True

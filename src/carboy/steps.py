@@ -65,10 +65,12 @@ async def told(sending: t.Awaitable[t.Any]) -> None:
 # -- rows ----------------------------------------------------------------------------------------
 
 
-def first(steps: t.Iterable[Step]) -> t.Any:
-    """The first value that a step returns, other than None; it may be a coroutine."""
+def first(steps: t.Iterable[Step], bridge: Bridge) -> t.Any:
+    """The first value that a step returns, other than None; or a coroutine, if one has to wait."""
     for step in steps:
         rv = step()
+        if type(rv) is CoroutineType:
+            rv = bridge.finish(rv)
         if rv is not None:
             return rv
     return None
@@ -76,21 +78,23 @@ def first(steps: t.Iterable[Step]) -> t.Any:
 
 async def first_of(rv: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
     while type(rv) is CoroutineType:
-        rv = await bridge.finish(rv)
+        rv = await rv
         if rv is not None:
             return rv
-        rv = first(steps)
+        rv = first(steps, bridge)
     return rv
 
 
-def through(response: t.Any, steps: t.Iterable[Step]) -> t.Any:
+def through(response: t.Any, steps: t.Iterable[Step], bridge: Bridge) -> t.Any:
     """Pass the response through each step; what the last one returned, or a coroutine."""
     for step in steps:
         response = step(response)
+        if type(response) is CoroutineType:
+            response = bridge.finish(response)
+            if type(response) is CoroutineType:
+                return response
         if response is None:
             raise _no_response(step)
-        if type(response) is CoroutineType:
-            return response
     return response
 
 
@@ -102,10 +106,10 @@ def _no_response(step: t.Any) -> TypeError:
 async def through_of(response: t.Any, steps: t.Iterator[Step], bridge: Bridge) -> t.Any:
     while type(response) is CoroutineType:
         waiting = response
-        response = await bridge.finish(waiting)
+        response = await waiting
         if response is None:
             raise _no_response(waiting)
-        response = through(response, steps)
+        response = through(response, steps, bridge)
     return response
 
 
@@ -120,6 +124,8 @@ def call_all(
     for step in steps:
         try:
             rv = step(exc)
+            if type(rv) is CoroutineType:
+                rv = bridge.conclude(rv)
         except BaseException as error:
             errors = _noted(app, error, errors)
         else:
@@ -139,7 +145,7 @@ async def _call_rest(
     errors: FirstError | None,
 ) -> None:
     try:
-        await bridge.finish(rv)
+        await settled(bridge.finish(rv))
     except BaseException as error:
         errors = _noted(app, error, errors)
     await settled(call_all(app, steps, exc, bridge, errors))

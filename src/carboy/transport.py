@@ -104,8 +104,11 @@ class Bridge(t.Protocol):
     async def surely(self, coroutine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         """Run a part of the pipeline that must come to its end even if the client leaves."""
 
-    def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Awaitable[t.Any]:
-        """Run what an async step returned to its end, and give its result."""
+    def finish(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
+        """Run what an async step returned to its end: its result, or a coroutine of it."""
+
+    def conclude(self, awaitable: t.Awaitable[t.Any]) -> t.Any:
+        """As ``finish`` where nothing can interrupt it; else the awaitable itself, not begun."""
 
 
 class WebSocketTransport(t.Protocol):

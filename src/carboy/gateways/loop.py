@@ -23,6 +23,7 @@ from carboy.bridges import (
     be_at_home,
     drive,
     in_thread,
+    rest_of,
     settled,
     surely,
 )
@@ -243,7 +244,7 @@ class Client:
 
         watcher.add_done_callback(leave)
         try:
-            return await _Rest(coroutine, first)
+            return await rest_of(coroutine, first)
         except asyncio.CancelledError:
             if left:
                 raise ClientGone from None
@@ -252,30 +253,6 @@ class Client:
             watcher.remove_done_callback(leave)
             if left:
                 task.uncancel()
-
-
-class _Rest:
-    """What is left of a coroutine that was begun by hand and had to wait for ``first``."""
-
-    def __init__(self, coroutine: t.Any, first: t.Any) -> None:
-        self._coroutine = coroutine
-        self._first = first
-
-    def __await__(self) -> t.Generator[t.Any, t.Any, t.Any]:
-        coroutine, waiting = self._coroutine, self._first
-        while True:
-            try:
-                try:
-                    value = yield waiting
-                except GeneratorExit:
-                    coroutine.close()
-                    raise
-                except BaseException as error:
-                    waiting = coroutine.throw(error)
-                else:
-                    waiting = coroutine.send(value)
-            except StopIteration as stop:
-                return stop.value
 
 
 # -- bodies --------------------------------------------------------------------------------------
