@@ -864,7 +864,7 @@ class Carboy(StaticFiles, Scaffold):
         ctx = _get_request_context()
         over = ctx.over - {"finalize_request"}
         response: Response = drive(
-            pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler)
+            pipeline.finalize(ctx, rv, WSGI_BRIDGE, over, from_error_handler=from_error_handler)
         )
         return response
 

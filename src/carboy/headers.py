@@ -144,6 +144,10 @@ _SAME_SITE = frozenset({"Strict", "Lax", "None"})
 LEFT_BARE = {code: f"\\{code:03o}" for code in range(0x1A, 0x20)}
 
 
+#: The plain form of a CookieScope.
+Scope = tuple[str | None, str | None, bool, bool, str | None, bool]
+
+
 class CookieScope(t.NamedTuple):
     """Where a cookie is sent and who may read it: the attributes that seldom change."""
 
@@ -156,7 +160,7 @@ class CookieScope(t.NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def cookie_attributes(name: str, scope: CookieScope) -> tuple[str, str]:
+def cookie_attributes(name: str, scope: CookieScope | Scope) -> tuple[str, str]:
     """The attributes of a cookie before and after its expiry. Raises ValueError for bad ones."""
     path, domain, secure, httponly, samesite, partitioned = scope
     if not is_token(name):
@@ -191,7 +195,7 @@ def plain_cookie(
     value: str,
     max_age: timedelta | int | None,
     expires: str | datetime | float | None,
-    scope: CookieScope,
+    scope: CookieScope | Scope,
 ) -> str | None:
     """The Set-Cookie header for a value that needs no quotes, or None: ask Werkzeug.
 

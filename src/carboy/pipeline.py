@@ -23,7 +23,7 @@ from .audit import note_refusal
 from .bridges import not_asked_for, settled
 from .ending import ends_quietly, leave
 from .globals import _cv
-from .responding import direct, is_looked_at, make_response, reply_of
+from .responding import direct, make_response, reply_of
 from .signals import (
     appcontext_pushed,
     got_request_exception,
@@ -99,8 +99,8 @@ def handle(ctx: RequestContext, bridge: Bridge) -> Reply | Steps:
             rv = _recovered(ctx, exc, bridge, over)
             if type(rv) is CoroutineType:
                 return _complete(ctx, bridge, token, _RECOVERED, rv)
-        if (reply := direct(ctx, rv)) is None:
-            rv = finalize(ctx, rv, bridge, over)
+        if not (reply := direct(ctx, rv)):
+            rv = finalize(ctx, rv, bridge, over, reply is False)
             if type(rv) is CoroutineType:
                 return _complete(ctx, bridge, token, _FINALIZE, rv)
             reply = reply_of(rv, ctx.head)
@@ -153,7 +153,7 @@ async def _complete(
     head = ctx.head
     over = ctx.over
     error: BaseException | None = None
-    reply: Reply | None = None
+    reply: Reply | t.Literal[False] | None = None
     try:
         if at is _CUT:
             error = value
@@ -175,9 +175,9 @@ async def _complete(
             if at is not _FINALIZE:
                 if type(value) is CoroutineType:
                     value = await value
-                if (reply := direct(ctx, value)) is None:
-                    value = finalize(ctx, value, bridge, over)
-            if reply is None:
+                if not (reply := direct(ctx, value)):
+                    value = finalize(ctx, value, bridge, over, reply is False)
+            if not reply:
                 if type(value) is CoroutineType:
                     value = await value
                 reply = reply_of(value, head)
@@ -496,16 +496,20 @@ def finalize(
     rv: t.Any,
     bridge: Bridge,
     over: Overrides,
+    is_seen: bool = True,
     from_error_handler: bool = False,
 ) -> t.Any:
-    """Make the response and pass it through the after_request functions; or a coroutine of it."""
+    """Make the response and pass it through the after_request functions; or a coroutine of it.
+
+    Without ``is_seen`` there are none.
+    """
     app = ctx.app
     if ctx._websocket is not None and ctx._websocket.response is not None:
         return ctx._websocket.response  # the handshake was the answer, and it is out
     if "finalize_request" in over:
         return app.finalize_request(rv, **_AGAIN if from_error_handler else {})
     made = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
-    if not is_looked_at(ctx):
+    if not is_seen:
         return made
     steps = _closings(ctx, bridge, over)
     try:

@@ -236,8 +236,10 @@ class Plans:
         self.known: dict[str | None, Plan] = {}
         self._lock = threading.Lock()
         self._revision = 0
-        self._seen_class: tuple[t.Any, ...] | None = None
-        self._overrides: frozenset[str] = frozenset()
+        #: The lifecycle methods of the application's class when it was last looked at, and the
+        #: overrides found then.
+        self.seen: tuple[t.Any, ...] | None = None
+        self.found: frozenset[str] = frozenset()
         #: Whether any view or hook is async, as far as was known when this was compiled.
         self.has_async = False
 
@@ -260,7 +262,7 @@ class Plans:
         with self._lock:
             self._revision += 1
             self.known.clear()
-            self._seen_class = None
+            self.seen = None
 
     def overrides(self, app: Carboy) -> frozenset[str]:
         """The lifecycle methods that the application does not take from Carboy itself.
@@ -270,11 +272,11 @@ class Plans:
         """
         cls: t.Any = type(app)
         # PERF: one call into C for all of them, 0.25 µs; bench case "text".
-        seen = _lifecycle(cls)
-        if seen == self._seen_class:
-            return self._overrides
+        seen = lifecycle(cls)
+        if seen == self.seen:
+            return self.found
         own = vars(app)
-        self._overrides = frozenset(
+        self.found = frozenset(
             name
             for name, method in zip(LIFECYCLE, seen, strict=True)
             if name in own or method is not _originals[name]
@@ -282,9 +284,9 @@ class Plans:
         self.has_async = _has_async(app)
         if app._serving.waiting:
             # Not a method: the first request finds out by the way that the start is still due.
-            self._overrides |= {"serving"}
-        self._seen_class = seen
-        return self._overrides
+            self.found |= {"serving"}
+        self.seen = seen
+        return self.found
 
 
 def _has_async(app: Carboy) -> bool:
@@ -300,7 +302,7 @@ def _has_async(app: Carboy) -> bool:
     return any(is_async(step) is not False for step in steps)
 
 
-_lifecycle = attrgetter(*LIFECYCLE)
+lifecycle = attrgetter(*LIFECYCLE)
 
 #: The lifecycle methods as Carboy's own class defines them: whatever differs is a replacement.
 _originals: dict[str, t.Any] = {}

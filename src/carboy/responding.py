@@ -115,27 +115,25 @@ def _coerce(ctx: RequestContext, cls: type[Response], rv: t.Any) -> Response:
         raise TypeError(f"{error}\n{BAD_TYPE.format(kind=type(rv).__name__)}") from None
 
 
-def is_looked_at(ctx: RequestContext) -> t.Any:
-    """Whether, as a truth value, a hook, a signal or the session sees the response."""
+def direct(ctx: RequestContext, rv: t.Any) -> Reply | t.Literal[False] | None:
+    """The reply for a plain str, bytes, dict or list, without a Response.
+
+    None for other values, for which a Response has to be made; False where a hook, a signal or the
+    session sees the response.
+    """
+    app = ctx.app
     plan = ctx._plan
-    return (
+    if (
         plan is None
         or plan.after
         or ctx.over
         or ctx._wants_response
         or request_finished.receivers
         or ctx._opened is not None
-        or (ctx.head.cookie is not None and ctx.app._session_waits_in(ctx.head))
-    )
-
-
-def direct(ctx: RequestContext, rv: t.Any) -> Reply | None:
-    """The reply for a plain str, bytes, dict or list, or None: take the long way.
-
-    Only where the response class is Carboy's own, and no hook, signal or session sees the response.
-    """
-    app = ctx.app
-    if app.response_class is not Response or is_looked_at(ctx):
+        or (ctx.head.cookie is not None and app._session_waits_in(ctx.head))
+    ):
+        return False
+    if app.response_class is not Response:
         return None
     kind = type(rv)
     status = "200 OK"

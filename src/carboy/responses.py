@@ -20,7 +20,6 @@ from .headers import (
     CONTENT_TYPES,
     LEFT_BARE,
     LENGTHS,
-    CookieScope,
     Headers,
     check_pairs,
     content_type_of,
@@ -170,12 +169,16 @@ class Response(ResponseBase):
             value,
             max_age,
             expires,
-            CookieScope(path, domain, secure, httponly, samesite, partitioned),
+            # PERF: as good as a CookieScope, and made at once.
+            (path, domain, secure, httponly, samesite, partitioned),
         )
         if header is not None:
             limit = self.max_cookie_size
             if not limit or len(header) <= limit:
-                self.headers.add("Set-Cookie", header)
+                if type(self.headers) is Headers:
+                    self.headers._list.append(("Set-Cookie", header))  # nothing left to check
+                else:
+                    self.headers.add("Set-Cookie", header)
                 return
         header = dump_cookie(
             key,
