@@ -43,11 +43,16 @@ def _stream_async(fw: Any, app: Any) -> None:
 
 
 def _all_async(fw: Any, app: Any) -> None:
-    """Give every view and hook of the application an `async def` around it.
+    """Give every view and hook of the application that is not async an `async def` around it.
 
     That adds one call to what the same view written as `async def` would cost. The framework's own
     view of static files stays as it is.
     """
+    for endpoint, view in _ASYNC_VIEWS.items():
+        if endpoint in app.view_functions:
+            app.view_functions[endpoint] = (
+                view(fw) if fw.__name__ == "carboy" else app.ensure_sync(view(fw))
+            )
 
     def wrapped(function: Any) -> Any:
         async def step(*args: Any, **kwargs: Any) -> Any:
@@ -56,7 +61,7 @@ def _all_async(fw: Any, app: Any) -> None:
         return step if fw.__name__ == "carboy" else app.ensure_sync(step)
 
     for endpoint, view in app.view_functions.items():
-        if endpoint != "static":
+        if endpoint != "static" and endpoint not in _ASYNC_VIEWS:
             app.view_functions[endpoint] = wrapped(view)
     tables = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs")
     for table in tables:
@@ -70,10 +75,24 @@ def _text(fw: Any, app: Any) -> None:
         return "Hello, World!"
 
 
+def _async_text(fw: Any) -> Any:
+    async def text() -> str:
+        return "Hello, World!"
+
+    return text
+
+
 def _json(fw: Any, app: Any) -> None:
     @app.get("/json")
     def message() -> dict[str, Any]:
         return {"message": "Hello, World!", "id": 17}
+
+
+def _async_json(fw: Any) -> Any:
+    async def message() -> dict[str, Any]:
+        return {"message": "Hello, World!", "id": 17}
+
+    return message
 
 
 def _path(fw: Any, app: Any) -> None:
@@ -84,6 +103,21 @@ def _path(fw: Any, app: Any) -> None:
         since = request.args["since"]
         limit = request.args.get("limit", 10, type=int)
         return f"{number + 1} {since} {limit + 1}"
+
+
+def _async_path(fw: Any) -> Any:
+    request = fw.request
+
+    async def track(number: int) -> str:
+        since = request.args["since"]
+        limit = request.args.get("limit", 10, type=int)
+        return f"{number + 1} {since} {limit + 1}"
+
+    return track
+
+
+# The views of the goal "an async view costs at most 1.3 times a sync one", written as such.
+_ASYNC_VIEWS = {"text": _async_text, "message": _async_json, "track": _async_path}
 
 
 def _echo(fw: Any, app: Any) -> None:
