@@ -29,6 +29,7 @@ from .globals import _cv
 from .receiving import BodyReader
 from .responses import Response as Response
 from .responses import encode as encode
+from .shortcuts import SLOW
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
