@@ -11,8 +11,9 @@ from carboy.shortcuts import SLOW
 from carboy.transport import Reply
 
 from .asgi_websocket import AsgiTransport
-from .environ import Facts, LazyHead, as_latin1
-from .loop import Client, ClientGone, Out, answer, code_of, send_parts
+from .environ import Facts, LazyHead, as_latin1, key_of
+from .loop import Client, ClientGone, answer
+from .out import Out, code_of, send_parts
 from .spool import Spool
 from .websockets import converse
 
@@ -46,7 +47,7 @@ async def _http(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None
     head = AsgiHead(app, scope, receive)
     try:
         reply = answer(app, head)
-        if type(reply) is not Reply:
+        if not isinstance(reply, Reply):
             reply = await reply
         body = reply.body
         start = {
@@ -97,7 +98,7 @@ class AsgiHead(LazyHead):
             or not path
             or not path.isascii()
             or scope.get("root_path")
-            or "carboy.environ" in scope
+            or scope.get("carboy.environ")
             or SLOW
         ):
             self._read(self.environ)
@@ -135,7 +136,7 @@ class AsgiHead(LazyHead):
         value: bytes | None = self._known.get(name.encode("latin-1"))
         if value is None and not b"a".join(self._known).islower():
             # Names that are not in small letters, which ASGI does not allow.
-            text: str | None = self.environ.get(key_of(name))
+            text: str | None = self.environ.get(key_of(name) or "")
             return text
         return None if value is None else value.decode("latin-1")
 

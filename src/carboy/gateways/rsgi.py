@@ -10,7 +10,8 @@ from carboy.shortcuts import SLOW
 from carboy.transport import Reply
 
 from .environ import Facts, LazyHead, as_latin1
-from .loop import Client, ClientGone, Out, answer, code_of, send_parts
+from .loop import Client, ClientGone, answer
+from .out import Out, code_of, send_parts
 from .rsgi_websocket import RsgiTransport
 from .spool import Spool
 from .websockets import converse
@@ -30,7 +31,7 @@ async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
     head = RsgiHead(app, scope, protocol)
     try:
         reply = answer(app, head)
-        if type(reply) is not Reply:
+        if not isinstance(reply, Reply):
             reply = await reply
         status = code_of(reply.status)
         headers = list(map(_lowered, reply.headers))
@@ -89,7 +90,7 @@ class RsgiHead(LazyHead):
             or not path
             or not path.isascii()
             or SLOW
-            or hasattr(scope, "carboy_environ")
+            or getattr(scope, "carboy_environ", None)
         ):
             self._read(self.environ)
             return

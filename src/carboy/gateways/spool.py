@@ -96,7 +96,7 @@ class Spool:
             if not self._more and not self._size and len(chunk) <= IN_MEMORY:
                 # PERF: most bodies come as a whole; bench cases "echo", "form".
                 self._file = whole = io.BytesIO(chunk)
-                self.read, self.readline = whole.read, whole.readline  # type: ignore[method-assign]
+                self.read, self.readline = whole.read, whole.readline
                 return
             self._keep(chunk)
             if self._kept > IN_MEMORY:
