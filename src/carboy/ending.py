@@ -96,7 +96,7 @@ def tear_down(
     """
     app = ctx.app
     over = ctx.over
-    sync = wrapper(app, over, bridge)
+    sync = wrapper(app, over, bridge) if over else bridge.wrap
     if "do_teardown_request" in over:
         steps: t.Iterator[Step] = iter((app.do_teardown_request, ctx._close_request))
     else:

@@ -252,9 +252,8 @@ def answer(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Any:
             return _answer(ctx, rv, steps, bridge, over)
         if rv is not None:
             return rv
+    if over or rule is None or ctx._made is not None or ctx.head.method == "OPTIONS":
         rv = _dispatched(ctx, bridge, over)
-    elif rule is None or ctx._made is not None or ctx.head.method == "OPTIONS":
-        rv = call_view(ctx, over, bridge)
     else:
         # PERF: what call_view looks at is known already; bench case "text".
         args = ctx._view_args
@@ -317,7 +316,8 @@ def _openings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterato
 def _preprocessors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
     plan = plan_of(ctx)
     steps: t.Iterator[Step] = chain.from_iterable(plan.before)
-    if (sync := wrapper(ctx.app, over, bridge)) is not None:
+    sync = wrapper(ctx.app, over, bridge) if over else bridge.wrap
+    if sync is not None:
         steps = map(sync, steps)
     if plan.url_processors:
         functions = chain.from_iterable(plan.url_processors)
@@ -511,28 +511,28 @@ def finalize(
     made = app.make_response(rv) if "make_response" in over else make_response(ctx, rv)
     if not is_seen:
         return made
-    steps = _closings(ctx, bridge, over)
+    steps = _processors(ctx, bridge, over)
     try:
         response = through(made, steps, bridge)
+        if type(response) is not CoroutineType:
+            response = _finish(ctx, bridge, over, response)
+            if type(response) is not CoroutineType:
+                return response
+            return _finalized(ctx, response, made if from_error_handler else None)
     except Exception:
         if not from_error_handler:
             raise
         app.logger.exception(FAILED_AGAIN)
         return made
-    if type(response) is CoroutineType:
-        return _finalize(ctx, response, steps, bridge, made if from_error_handler else None)
-    return response
+    finishing = _through_and_finish(ctx, response, steps, bridge, over)
+    return _finalized(ctx, finishing, made if from_error_handler else None)
 
 
-async def _finalize(
-    ctx: RequestContext,
-    response: t.Any,
-    steps: t.Iterator[Step],
-    bridge: Bridge,
-    instead: Response | None,
+async def _finalized(
+    ctx: RequestContext, response: t.Awaitable[t.Any], instead: Response | None
 ) -> t.Any:
     try:
-        return await through_of(response, steps, bridge)
+        return await response
     except Exception:
         if instead is None:
             raise
@@ -545,31 +545,50 @@ def process(ctx: RequestContext, response: t.Any, bridge: Bridge, over: Override
 
     Gives the response, or a coroutine of it.
     """
-    save: Step = partial(_save_session, ctx, bridge)
-    steps: t.Iterator[Step] = chain(_processors(ctx, bridge, over), (save,))
+    steps = _processors(ctx, bridge, over - {"process_response"})
     response = through(response, steps, bridge)
-    return through_of(response, steps, bridge) if type(response) is CoroutineType else response
+    if type(response) is CoroutineType:
+        return _through_and_finish(ctx, response, steps, bridge, over, signals=False)
+    return _save_session(ctx, bridge, response)
 
 
-def _closings(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
-    """What the response is passed through on its way out."""
-    tell = partial(_tell_finished, ctx.app, bridge)
-    if "process_response" in over:
-        return iter((ctx.app.process_response, tell))
-    return chain(_processors(ctx, bridge, over), (partial(_save_session, ctx, bridge), tell))
+async def _through_and_finish(
+    ctx: RequestContext,
+    response: t.Any,
+    steps: t.Iterator[Step],
+    bridge: Bridge,
+    over: Overrides,
+    signals: bool = True,
+) -> t.Any:
+    response = await through_of(response, steps, bridge)
+    if signals:
+        return await settled(_finish(ctx, bridge, over, response))
+    return await settled(_save_session(ctx, bridge, response))
 
 
 def _processors(ctx: RequestContext, bridge: Bridge, over: Overrides) -> t.Iterator[Step]:
+    """What the response is passed through on its way out."""
+    if "process_response" in over:
+        return iter((ctx.app.process_response,))
     steps = chain.from_iterable(map(reversed, plan_of(ctx).after))
     if ctx._wants_response:
         steps = chain(ctx._after_request_functions, steps)
-    sync = wrapper(ctx.app, over, bridge)
+    sync = wrapper(ctx.app, over, bridge) if over else bridge.wrap
     return steps if sync is None else map(sync, steps)
+
+
+def _finish(ctx: RequestContext, bridge: Bridge, over: Overrides, response: t.Any) -> t.Any:
+    """Save the session, unless :meth:`process_response` has, and tell that the response is done."""
+    if "process_response" not in over:
+        response = _save_session(ctx, bridge, response)
+    if request_finished.receivers:
+        return _tell_finished(ctx.app, bridge, response)
+    return response
 
 
 def _save_session(ctx: RequestContext, bridge: Bridge, response: t.Any) -> t.Any:
     app = ctx.app
-    if ctx._opened is None and not app._session_waits_in(ctx.head):
+    if ctx._opened is None and (ctx.head.cookie is None or not app._session_waits_in(ctx.head)):
         return response
     interface = app.session_interface
     session = ctx._session
@@ -582,10 +601,14 @@ def _save_session(ctx: RequestContext, bridge: Bridge, response: t.Any) -> t.Any
 
 
 def _tell_finished(app: Carboy, bridge: Bridge, response: t.Any) -> t.Any:
-    if not request_finished.receivers:
-        return response
+    if type(response) is CoroutineType:
+        return _and_tell(app, bridge, response)
     sending = send(request_finished, app, bridge, response=response)
     return response if sending is None else _then(sending, response)
+
+
+async def _and_tell(app: Carboy, bridge: Bridge, saving: t.Awaitable[t.Any]) -> t.Any:
+    return await settled(_tell_finished(app, bridge, await saving))
 
 
 async def _then(step: t.Awaitable[t.Any], response: t.Any) -> t.Any:

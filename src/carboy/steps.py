@@ -35,7 +35,9 @@ def plan_of(ctx: RequestContext) -> Plan:
     """The plan of the endpoint that the request has now: a hook may change the rule."""
     request = ctx._made
     rule = ctx._rule if request is None else request.url_rule
-    plan = ctx._plan = ctx.app._plans.get(ctx.app, None if rule is None else rule.endpoint)
+    endpoint = None if rule is None else rule.endpoint
+    plans = ctx.app._plans
+    plan = ctx._plan = plans.known.get(endpoint) or plans.get(ctx.app, endpoint)
     return plan
 
 
@@ -44,7 +46,7 @@ def wrapper(app: Carboy, over: Overrides, bridge: Bridge) -> Sync:
     one, or the application's own idea of how async functions are run."""
     if bridge.wrap is not None:
         return bridge.wrap
-    if over and ("ensure_sync" in over or "async_to_sync" in over):
+    if "ensure_sync" in over or "async_to_sync" in over:
         return app.ensure_sync
     return None
 
