@@ -7,13 +7,17 @@ template is needed.
 from __future__ import annotations
 
 import typing as t
+from collections import ChainMap
 
 from jinja2 import BaseLoader, Template, TemplateNotFound
 from jinja2 import Environment as BaseEnvironment
+from jinja2.runtime import Context, new_context
 
 from .globals import _cv_request, _get_app, g, request, session
 from .helpers import _default_template_ctx_processor as _default_template_ctx_processor
 from .helpers import get_flashed_messages, stream_with_context
+from .helpers import select_autoescape as select_autoescape
+from .shortcuts import SLOW
 from .signals import before_render_template, template_rendered
 
 if t.TYPE_CHECKING:
@@ -24,42 +28,38 @@ if t.TYPE_CHECKING:
 
 _LOOP_CONTROLS = "jinja2.ext.loopcontrols"
 
-_MARKUP = ("html", "htm", "xml", "xhtml", "svg")
-_TEMPLATE = ("jinja", "jinja2", "j2")
-_PLAIN = frozenset(
-    [
-        "cfg",
-        "conf",
-        "css",
-        "csv",
-        "eml",
-        "env",
-        "ics",
-        "ini",
-        "js",
-        "json",
-        "md",
-        "properties",
-        "py",
-        "rst",
-        "service",
-        "sh",
-        "sql",
-        "tex",
-        "text",
-        "toml",
-        "tsv",
-        "txt",
-        "vcf",
-        "yaml",
-        "yml",
-    ]
-)
+
+class _Template(Template):
+    """Jinja's template, which lays the globals together sooner."""
+
+    def new_context(
+        self,
+        vars: dict[str, t.Any] | None = None,
+        shared: bool = False,
+        locals: t.Mapping[str, t.Any] | None = None,
+    ) -> Context:
+        """Make the context of one rendering, as Jinja's method does."""
+        names = self.globals
+        if type(names) is ChainMap:
+            # PERF: the chain is asked for each name, in Python, and twice; a dict is copied as a
+            # whole. 12 µs, bench case "template".
+            together: dict[str, t.Any] = {}
+            for part in reversed(names.maps):
+                together.update(part)
+            names = together
+        return new_context(self.environment, self.name, self.blocks, vars, shared, names, locals)
+
+
+# To a user it is Jinja's class; its repr says so.
+_Template.__name__ = _Template.__qualname__ = "Template"
 
 
 class Environment(BaseEnvironment):
     """Jinja's environment, which knows its application (:attr:`app`) and loads from its folders
     and those of its blueprints."""
+
+    if not SLOW:
+        template_class = _Template
 
     def __init__(self, app: Carboy, **options: t.Any) -> None:
         if "loader" not in options:
@@ -114,22 +114,6 @@ class DispatchingJinjaLoader(BaseLoader):
         )
 
 
-def select_autoescape(filename: str | None) -> bool:
-    """Whether the values in this template are escaped.
-
-    As in Flask: in ``.html``, ``.htm``, ``.xml``, ``.xhtml`` and ``.svg`` templates, and in a
-    string without a name. Beyond that, capital letters make no difference, and the suffixes
-    ``.jinja``, ``.jinja2`` and ``.j2`` are seen through: ``page.html.j2`` and ``page.jinja`` are
-    escaped, ``mail.txt.j2`` is not.
-    """
-    if filename is None:
-        return True
-    _, *suffixes = filename.lower().rpartition("/")[2].split(".")
-    if suffixes and suffixes[-1] in _TEMPLATE:
-        return len(suffixes) == 1 or suffixes[-2] not in _PLAIN
-    return bool(suffixes) and suffixes[-1] in _MARKUP
-
-
 def make_global_loader(app: Carboy) -> DispatchingJinjaLoader:
     """Return the loader of :meth:`~carboy.Carboy.create_global_jinja_loader`."""
     return DispatchingJinjaLoader(app)
@@ -166,25 +150,28 @@ def make_environment(app: Carboy) -> Environment:
 
 
 def _announce(signal: t.Any, app: Carboy, template: Template, context: dict[str, t.Any]) -> None:
-    if signal.receivers:
-        signal.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
+    signal.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
 
 
 def _render(app: Carboy, template: Template, context: dict[str, t.Any]) -> str:
     app.update_template_context(context)
-    _announce(before_render_template, app, template, context)
+    if before_render_template.receivers:
+        _announce(before_render_template, app, template, context)
     text = template.render(context)
-    _announce(template_rendered, app, template, context)
+    if template_rendered.receivers:
+        _announce(template_rendered, app, template, context)
     return text
 
 
 def _stream(app: Carboy, template: Template, context: dict[str, t.Any]) -> t.Iterator[str]:
     app.update_template_context(context)
-    _announce(before_render_template, app, template, context)
+    if before_render_template.receivers:
+        _announce(before_render_template, app, template, context)
 
     def parts() -> t.Iterator[str]:
         yield from template.generate(context)
-        _announce(template_rendered, app, template, context)
+        if template_rendered.receivers:
+            _announce(template_rendered, app, template, context)
 
     return parts() if _cv_request.get(None) is None else stream_with_context(parts())
 

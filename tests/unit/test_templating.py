@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jinja2 import DictLoader, TemplateNotFound
+from jinja2.runtime import missing
 
 from carboy import (
     Blueprint,
@@ -25,6 +29,7 @@ from carboy import (
 from carboy.templating import (
     DispatchingJinjaLoader,
     Environment,
+    _Template,
     make_environment,
     select_autoescape,
 )
@@ -224,3 +229,105 @@ def test_streaming_works_in_a_bare_application_context(app: Carboy) -> None:
 def test_rendering_needs_an_application() -> None:
     with pytest.raises(RuntimeError, match="outside of application context"):
         render_template_string("")
+
+
+# -- the short ways -----------------------------------------------------------------------------
+
+TEMPLATES = {
+    "base.html": "<{{ site }}>{% block body %}{{ x }}{% endblock %}{{ self.body() }}",
+    "child.html": "{% extends 'base.html' %}{% set y = 3 %}{% block body %}{{ super() }}"
+    "{% for n in rows %}{% include 'part.html' %}{% endfor %}{{ y }}{% endblock %}",
+    "part.html": "[{{ n }}{{ x }}{{ site }}]",
+    "macros.html": "{% macro m(a) %}{{ a }}{{ site }}{{ x }}{% endmacro %}{% set z = site %}",
+    "imports.html": "{% import 'macros.html' as m %}{{ m.m('<') }}{{ m.z }}"
+    "{% from 'macros.html' import m as n with context %}{{ n(1) }}{{ range(2)|list }}",
+    "unset.html": "{{ x is defined }}{{ site is defined }}{{ nothing is defined }}",
+}
+NAMES = ("x", "rows", "site", "n", "range")
+
+
+def environments(site: Any) -> tuple[jinja2.Environment, jinja2.Environment]:
+    """Jinja's templates, and those of Carboy, in environments that are otherwise the same."""
+    pair = (jinja2.Environment(), jinja2.Environment())
+    for environment in pair:
+        environment.loader = jinja2.DictLoader(TEMPLATES)
+        environment.globals["site"] = site
+    pair[1].template_class = _Template
+    return pair
+
+
+@given(
+    values=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["<v>", [1, 2], None])),
+    own=st.none() | st.dictionaries(st.sampled_from(NAMES), st.just("own")),
+    later=st.none() | st.dictionaries(st.sampled_from(NAMES), st.just("later")),
+)
+def test_a_template_renders_what_jinjas_does(
+    values: dict[str, Any], own: dict[str, Any] | None, later: dict[str, Any] | None
+) -> None:
+    """Inherited, included, imported; with globals of its own, and some that come later."""
+    for name in TEMPLATES:
+        seen = []
+        for environment in environments("S"):
+            template = environment.get_template(name, globals=own)
+            environment.globals["n"] = "late"
+            if later is not None:
+                template.globals.update(later)
+            assert repr(template) == f"<Template {name!r}>"
+            for arguments in ({}, {"shared": True}, {"locals": {"x": "l", "n": missing}}):
+                context = template.new_context(values, **arguments)  # type: ignore[arg-type]
+                parts = [*context.parent.items()] if name == "unset.html" else [*context.parent]
+                seen.append((parts, context.globals_keys, [*context.blocks], context.name))
+            try:
+                seen.append(template.render(values))
+                seen.append(sorted(template.make_module(values).__dict__))
+            except (TypeError, jinja2.UndefinedError) as error:
+                seen.append(str(error))
+            with pytest.raises(TypeError):
+                template.render({1: 2})
+        half = len(seen) // 2
+        assert seen[:half] == seen[half:]
+
+
+def test_context_processors_of_all_and_of_blueprints_and_what_is_given_go_in_order() -> None:
+    app = Carboy("ordered", static_folder=None)
+    outer, inner = Blueprint("outer", "ordered"), Blueprint("inner", "ordered")
+    source = "{{ a }} {{ b }} {{ c }} {{ request.path }}"
+    app.context_processor(lambda: {"a": "app", "b": "app", "c": "app"})
+    outer.context_processor(lambda: {"b": "outer", "c": "outer"})
+
+    @inner.context_processor
+    async def of_inner() -> dict[str, str]:
+        return {"c": "inner", "request": "mine"}
+
+    for owner, path in ((app, "/app"), (outer, "/outer"), (inner, "/inner")):
+        owner.add_url_rule(path, "v", lambda: render_template_string(source))
+    app.add_url_rule("/given", "g", lambda: render_template_string(source, a=1, request=g))
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    texts = [app.test_client().get(f"/{name}").text for name in ("app", "outer", "inner", "given")]
+    assert texts == ["app app app /app", "app outer outer /outer", "app outer inner ", "1 app app "]
+
+
+def test_processors_are_found_in_a_table_that_was_replaced() -> None:
+    app = Carboy("replaced", static_folder=None)
+    part = Blueprint("part", "replaced")
+    part.add_url_rule("/", "v", lambda: render_template_string("{{ a }}"))
+    app.register_blueprint(part)
+    app.template_context_processors = {"part": [lambda: {"a": "part"}]}  # type: ignore[assignment]
+    assert app.test_client().get("/").text == "part"
+    app.template_context_processors = {None: [lambda: {"a": "all"}]}  # type: ignore[assignment]
+    assert app.test_client().get("/").text == "all"
+
+
+def test_an_application_that_replaces_the_ways_of_templates_is_asked() -> None:
+    class Own(Carboy):
+        def update_template_context(self, context: dict[str, Any]) -> None:
+            super().update_template_context(context)
+            context["a"] = "own"
+
+        def select_jinja_autoescape(self, filename: str | None) -> bool:
+            return False
+
+    app = Own("own", static_folder=None)
+    with app.app_context():
+        assert render_template_string("{{ a }}{{ b }}", a=1, b="<") == "own<"
