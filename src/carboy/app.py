@@ -86,6 +86,7 @@ _COMPILED_FROM = frozenset(
         "teardown_request_funcs",
         "url_map",
         "url_value_preprocessors",
+        "wsgi_app",
     }
 )
 

@@ -111,6 +111,7 @@ class Plan:
         "_colour",
         "_lists",
         "_seen",
+        "_view",
         "after",
         "before",
         "blueprints",
@@ -131,7 +132,8 @@ class Plan:
         self.after = _lists(app.after_request_funcs, outward)
         self.teardown = _lists(app.teardown_request_funcs, outward)
         self._lists = (*self.url_processors, *self.before, *self.after, *self.teardown)
-        self._seen: t.Any = None
+        self._view: t.Any = None
+        self._seen = -1
         self._colour = ""
 
     def steps(self, app: Carboy) -> t.Iterator[tuple[str, t.Any]]:
@@ -162,18 +164,18 @@ class Plan:
         """
         # PERF: looked at again only when a step came or went; bench case "async view".
         view = None if self.endpoint is None else app.view_functions.get(self.endpoint)
-        count = len(app.teardown_appcontext_funcs)
+        seen = len(app.teardown_appcontext_funcs)
         if self._lists:
-            count += sum(map(len, self._lists))
-        seen = (view, count, app._session_is_lazy, any(_RECEIVERS))
-        if seen == self._seen:
+            seen += sum(map(len, self._lists))
+        seen = 4 * seen + 2 * app._session_is_lazy + any(_RECEIVERS)
+        if view is self._view and seen == self._seen:
             return self._colour
         kinds = {is_async(function) for _, function in self.steps(app)}
         if len(kinds) == 2 or None in kinds:
             self._colour = "mixed"
         else:
             self._colour = "sync" if False in kinds else "async"
-        self._seen = seen
+        self._view, self._seen = view, seen
         return self._colour
 
 
@@ -191,6 +193,10 @@ _SIGNALS = (
 _RECEIVERS = [signal.receivers for signal in _SIGNALS]
 
 
+#: The flag of a coroutine function's code.
+_COROUTINE = inspect.CO_COROUTINE
+
+
 def is_async(function: t.Any) -> bool | None:
     """Whether calling ``function`` gives a coroutine, as far as can be told beforehand.
 
@@ -201,7 +207,7 @@ def is_async(function: t.Any) -> bool | None:
     """
     # PERF: asked for each step of each request behind an async door, where most are functions
     # that are plainly async; inspect takes 1 µs to say so.
-    if type(function) is FunctionType and function.__code__.co_flags & inspect.CO_COROUTINE:
+    if type(function) is FunctionType and function.__code__.co_flags & _COROUTINE:
         return True
     while isinstance(function, partial):
         function = function.func
@@ -221,7 +227,8 @@ _NOTHING: dict[str, t.Any] = {}
 
 def is_wrapped(app: Carboy) -> bool:
     """Whether requests have to go through a replaced ``wsgi_app``."""
-    return "wsgi_app" in app.__dict__ or not hasattr(type(app).wsgi_app, "_is_carboys_own")
+    app._plans.overrides(app)
+    return app._plans.is_wrapped
 
 
 def _lists(table: t.Mapping[t.Any, list[t.Any]], names: tuple[t.Any, ...]) -> tuple[t.Any, ...]:
@@ -240,6 +247,8 @@ class Plans:
         #: overrides found then.
         self.seen: tuple[t.Any, ...] | None = None
         self.found: frozenset[str] = frozenset()
+        #: Whether requests have to go through a replaced ``wsgi_app``.
+        self.is_wrapped = False
         #: Whether any view or hook is async, as far as was known when this was compiled.
         self.has_async = False
 
@@ -278,9 +287,10 @@ class Plans:
         own = vars(app)
         self.found = frozenset(
             name
-            for name, method in zip(LIFECYCLE, seen, strict=True)
+            for name, method in zip(LIFECYCLE, seen[1:], strict=True)
             if name in own or method is not _originals[name]
         )
+        self.is_wrapped = "wsgi_app" in own or not hasattr(cls.wsgi_app, "_is_carboys_own")
         self.has_async = _has_async(app)
         if app._serving.waiting:
             # Not a method: the first request finds out by the way that the start is still due.
@@ -302,7 +312,7 @@ def _has_async(app: Carboy) -> bool:
     return any(is_async(step) is not False for step in steps)
 
 
-lifecycle = attrgetter(*LIFECYCLE)
+lifecycle = attrgetter("wsgi_app", *LIFECYCLE)
 
 #: The lifecycle methods as Carboy's own class defines them: whatever differs is a replacement.
 _originals: dict[str, t.Any] = {}

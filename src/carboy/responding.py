@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import typing as t
+from types import AsyncGeneratorType
 
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
@@ -240,15 +241,24 @@ class AsyncBody:
 
     def __init__(self, response: ResponseBase) -> None:
         self._response = response
-        self._chunks: t.AsyncIterator[t.Any] = aiter(t.cast("t.Any", response.response))
+        #: What gives the chunks; it may give text, which has yet to be encoded.
+        self.chunks: t.AsyncIterator[t.Any] = aiter(t.cast("t.Any", response.response))
         self._closed = False
 
     def __aiter__(self) -> t.Self:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
+        chunk = await anext(self.chunks)
         return encode(chunk) if isinstance(chunk, str) else chunk
+
+    def ended(self) -> bool:
+        """Close a stream that has come to its own end; False if :meth:`aclose` has to."""
+        if type(self.chunks) is not AsyncGeneratorType:
+            return False
+        self._closed = True
+        self._response.close()
+        return True
 
     async def aclose(self) -> None:
         """End the stream where it is, and run the response's ``call_on_close`` functions."""
@@ -256,7 +266,7 @@ class AsyncBody:
             return
         self._closed = True
         try:
-            close = getattr(self._chunks, "aclose", None)
+            close = getattr(self.chunks, "aclose", None)
             if close is not None:
                 await close()
         finally:
@@ -266,8 +276,8 @@ class AsyncBody:
         return self
 
     def __next__(self) -> bytes:
-        if isinstance(self._chunks, cabc.Iterator):
-            return t.cast(bytes, next(self._chunks))
+        if isinstance(self.chunks, cabc.Iterator):
+            return t.cast(bytes, next(self.chunks))
         try:
             return wait(self.__anext__())
         except StopAsyncIteration:
@@ -275,7 +285,7 @@ class AsyncBody:
 
     def close(self) -> None:
         """As :meth:`aclose`, from a thread."""
-        if isinstance(self._chunks, cabc.Iterator):
+        if isinstance(self.chunks, cabc.Iterator):
             self._closed = True
             self._response.close()
         else:

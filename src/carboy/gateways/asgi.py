@@ -153,8 +153,9 @@ class AsgiBody(Spool):
 
     def __init__(self, limit: int | None, receive: Receive) -> None:
         super().__init__(limit)
-        self._more = True
         self._receive = receive
+
+    _more = True
 
     async def fetch(self) -> bytes:
         """The next message's part of the body."""
@@ -235,7 +236,7 @@ def facts_of(scope: Scope) -> Facts:
         path,
         scope.get("query_string", b"").decode("latin-1"),
         scope.get("http_version", "1.1"),
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+        [(name, value.decode("latin-1")) for name, value in scope["headers"]],
         scope.get("client"),
         scope.get("server"),
     )

@@ -24,7 +24,7 @@ class Facts(t.NamedTuple):
     """What a server tells of a request. Text is as sent, bytes in latin-1's clothes.
 
     ``path`` is percent-decoded and without ``root_path``. ``headers`` are pairs in the order they
-    came; ``version`` is such as ``"1.1"``.
+    came, whose names may be bytes; ``version`` is such as ``"1.1"``.
     """
 
     method: str
@@ -33,18 +33,20 @@ class Facts(t.NamedTuple):
     path: str
     query: str
     version: str
-    headers: t.Iterable[tuple[str, str]]
+    headers: t.Iterable[tuple[str | bytes, str]]
     client: tuple[str, int | None] | None
     server: tuple[str, int | None] | None
 
 
 @lru_cache(maxsize=256)
-def key_of(name: str) -> str | None:
+def key_of(name: str | bytes) -> str | None:
     """The environ's key for a header, or None for a name that could be taken for another's.
 
     ``X_Real_IP`` and ``X-Real-IP`` have the same key: a client must not be able to pass off the
     one for the other, which a proxy in front sets.
     """
+    if isinstance(name, bytes):
+        name = name.decode("latin-1")
     if "_" in name or not name.isascii():
         return None
     upper = name.upper().replace("-", "_")

@@ -25,7 +25,7 @@ from carboy.bridges import (
 )
 from carboy.ctx import RequestContext
 from carboy.pipeline import handle, whole
-from carboy.plan import PLAIN, is_wrapped
+from carboy.plan import PLAIN
 from carboy.responding import run_wsgi
 from carboy.steps import plan_of
 from carboy.transport import Reply
@@ -64,8 +64,9 @@ def answer(app: Carboy, head: LazyHead) -> Reply | t.Coroutine[t.Any, t.Any, Rep
     Raises ClientGone, or what the application wants to see raised.
     """
     be_at_home(get_running_loop())
-    over = app._plans.overrides(app)
-    if over or is_wrapped(app):
+    plans = app._plans
+    over = plans.overrides(app)
+    if over or plans.is_wrapped:
         return _elsewhere(app, head, over)
     ctx = RequestContext.of(app, head)
     ctx.over = PLAIN
@@ -82,7 +83,7 @@ async def _elsewhere(app: Carboy, head: LazyHead, over: frozenset[str]) -> Reply
         return t.cast(Reply, await settled(answer(app, head)))
     if head.body is not None:
         await head.body.fill(head.get("CONTENT_LENGTH"))
-    if is_wrapped(app):
+    if app._plans.is_wrapped:
         return await _whole(lambda: run_wsgi(app.wsgi_app, head.environ))
     return await _whole(lambda: _reply(app.request_context(head.environ), over))
 

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from functools import lru_cache
 
 from carboy.bridges import WORKERS, surely
+from carboy.responding import AsyncBody
 from carboy.wrappers import encode
 
 from .spool import ClientGone
@@ -55,35 +56,40 @@ async def pour(body: t.Any, out: Out) -> None:
 
     The body is closed, whatever happens. Raises TypeError for a chunk that is not bytes.
     """
-    chunks = body if hasattr(body, "__aiter__") else _Pulled(body)
+    chunks: AsyncBody | _Pulled = body if isinstance(body, AsyncBody) else _Pulled(body)
+    lost = out.lost
+    has_ended = False
     try:
-        await _told(out, out.begin)
-        write, lost = out.write, out.lost
-        async for chunk in getattr(chunks, "chunks", chunks):
-            if type(chunk) is not bytes:
+        try:
+            if (waiting := out.begin()) is not None:
+                await waiting
+        except lost:
+            raise ClientGone from None
+        write = out.write
+        async for chunk in chunks.chunks:
+            if type(chunk) is str:
+                chunk = chunk.encode("utf-8", "replace")  # as `encode`, in one call
+            elif type(chunk) is not bytes:
                 chunk = _checked(chunk)
             if chunk:
                 try:
                     await write(chunk)
                 except lost:
                     raise ClientGone from None
-        await _told(out, out.end)
+        has_ended = True
+        try:
+            if (waiting := out.end()) is not None:
+                await waiting
+        except lost:
+            raise ClientGone from None
     finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await surely(close())
-
-
-async def _told(out: Out, step: t.Callable[[], t.Awaitable[None] | None]) -> None:
-    try:
-        if (waiting := step()) is not None:
-            await waiting
-    except out.lost:
-        raise ClientGone from None
+        # PERF: what waits for nothing needs no task, which costs 20 µs. Bench case "stream".
+        if not (has_ended and chunks.ended()):
+            await surely(chunks.aclose())
 
 
 def _checked(chunk: t.Any) -> bytes:
-    if type(chunk) is str:
+    if isinstance(chunk, str):
         return encode(chunk)
     if isinstance(chunk, bytes | bytearray | memoryview):
         return bytes(chunk)
@@ -131,6 +137,17 @@ class _Pulled:
         close = getattr(self._body, "close", None)
         if close is not None:
             close()
+
+    @property
+    def chunks(self) -> t.Self:
+        """As an AsyncBody's."""
+        return self
+
+    def ended(self) -> bool:
+        """Whether it was closed, as it came to its end; raises what closing it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._closed
 
     async def aclose(self) -> None:
         """Close the iterable, when the thread that is making a part has made it."""

@@ -142,11 +142,12 @@ class RsgiBody(Spool):
 
     def __init__(self, limit: int | None, protocol: t.Any, length: str | None) -> None:
         super().__init__(limit)
-        self._more = True
         self._protocol = protocol
         self._expected = int(length) if length is not None and length.isdigit() else None
-        self._received = 0
-        self._parts: t.Any = None
+
+    _more = True
+    _received = 0
+    _parts: t.Any = None
 
     async def fetch(self) -> bytes:
         """The next chunk of the body."""

@@ -42,17 +42,19 @@ class Spool:
     #: Whether there may be something to fetch.
     _more = False
 
+    #: Whether the client has gone before the body's end.
+    cut = False
+
+    _is_settled = False
+    _settling: asyncio.Event | None = None
+    _file: t.Any = None
+    _failure: OSError | None = None
+    _size = 0
+    _kept = 0
+
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._file: t.Any = None
         self._chunks: list[bytes] = []
-        self._size = 0
-        self._kept = 0
-        self._failure: OSError | None = None
-        #: Whether the client has gone before the body's end.
-        self.cut = False
-        self._is_settled = False
-        self._settling: asyncio.Event | None = None
 
     async def fetch(self) -> bytes:
         """Receive the next bytes of the body, and note when there are no more.
