@@ -178,6 +178,12 @@ class Rsgi:
     async def client_disconnect(self) -> None:
         await self.left.wait()
 
+    async def __call__(self) -> bytes:
+        data = b"".join([part async for part in self])
+        if self.left.is_set():
+            raise RuntimeError("closed")
+        return data
+
     def __aiter__(self) -> Any:
         return self
 

@@ -54,10 +54,17 @@ def key_of(name: str | bytes) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _name(key: str) -> str | None:
+def name_of(key: str) -> str | None:
     """The header, in small letters, that the environ has under ``key``; None: it is no header's."""
     name = key.removeprefix("HTTP_").replace("_", "-").lower()
     return name if key_of(name) == key else None
+
+
+@lru_cache(maxsize=256)
+def raw_name_of(key: str) -> bytes | None:
+    """As :func:`name_of`, in bytes."""
+    name = name_of(key)
+    return None if name is None else name.encode()
 
 
 def environ_of(facts: Facts, body: t.Any) -> WSGIEnvironment:
@@ -100,8 +107,7 @@ def environ_of(facts: Facts, body: t.Any) -> WSGIEnvironment:
 class LazyHead(RequestHead):
     """A head that was read off a server's own description of the request.
 
-    Single keys are looked up there; the environ is made for whoever asks for it. A door gives
-    :meth:`_facts`, and :meth:`_header` for as long as there is no environ.
+    Single keys are looked up there; the environ is made for whoever asks for it.
     """
 
     __slots__ = ("body", "client")
@@ -112,10 +118,6 @@ class LazyHead(RequestHead):
     client: Client | None
 
     def _facts(self) -> Facts:
-        raise NotImplementedError
-
-    def _header(self, name: str) -> str | None:
-        """The value of a header by its name in small letters, several of them joined."""
         raise NotImplementedError
 
     def _fact(self, key: str) -> str | None:
@@ -170,23 +172,15 @@ class LazyHead(RequestHead):
                 self.made = made
             return made
 
-        def get(self, key: str, default: t.Any = None) -> t.Any:
-            """What the environ has under ``key``."""
-            made = self.made
-            if made is None:
-                # PERF: an async view seldom needs more than a key or two, and the environ takes
-                # 4 µs; bench cases "form", "echo".
-                if (name := _name(key)) is not None:
-                    value = self._header(name)
-                    return default if value is None else value
-                if (fact := self._fact(key)) is not None:
-                    return fact
-                if key == "wsgi.input_terminated":
-                    return True
-                if key == "wsgi.input" and self.body is not None:
-                    return self.body
-                made = self.environ
-            return made.get(key, default)
+        def _no_header(self, key: str) -> t.Any:
+            """What is no header."""
+            if (fact := self._fact(key)) is not None:
+                return fact
+            if key == "wsgi.input" and self.body is not None:
+                return self.body
+            if key == "wsgi.input_terminated":
+                return True
+            return self.environ.get(key)
 
 
 def as_latin1(text: str) -> str:

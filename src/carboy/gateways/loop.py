@@ -100,7 +100,8 @@ async def _prepared(
             body.rewind()
         else:
             await body.fill(head.get("CONTENT_LENGTH"))
-    return t.cast(Reply, await settled(_run(ctx, head)))
+    reply = _run(ctx, head)
+    return reply if isinstance(reply, Reply) else await reply
 
 
 def _run(ctx: RequestContext, head: LazyHead) -> Reply | t.Coroutine[t.Any, t.Any, Reply]:
@@ -114,7 +115,7 @@ def _run(ctx: RequestContext, head: LazyHead) -> Reply | t.Coroutine[t.Any, t.An
             return _whole(lambda: _reply(ctx, PLAIN))
         else:
             ctx.over = _MIXED
-    steps: t.Any = _Watched(ctx, whole(ctx, bridge)) if app.debug else handle(ctx, bridge)
+    steps: t.Any = _Watched(ctx, whole(ctx, bridge)) if app.config["DEBUG"] else handle(ctx, bridge)
     if type(steps) is Reply:
         return steps
     return head.whoever_waits().waits_for(steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import typing as t
+import weakref
 
 from carboy.bridges import wait
 
@@ -46,6 +47,7 @@ class Spool:
     cut = False
 
     _is_settled = False
+    _is_filling = False
     _settling: asyncio.Event | None = None
     _file: t.Any = None
     _failure: OSError | None = None
@@ -93,6 +95,7 @@ class Spool:
     async def fill(self, length: str | None) -> None:
         """Receive the body, unless its length tells that it is too large. May raise ClientGone."""
         room = self._has_room_for(length)
+        self._is_filling = True
         while room and self._more:
             chunk = await self.fetch()
             if not self._more and not self._size and len(chunk) <= IN_MEMORY:
@@ -105,6 +108,7 @@ class Spool:
                 # A disk may be slow, and nobody else should wait for it.
                 await asyncio.to_thread(self._write)
             room = self._has_room()
+        self._is_filling = False
         self.settle()
         if self._file is None:
             self.rewind()
@@ -168,6 +172,10 @@ class Spool:
             import tempfile
 
             self._file = self._guarded(tempfile.TemporaryFile)
+            if self._file is not None:
+                # Also when nobody says so: a WSGI server does not know of a body that was
+                # received here.
+                weakref.finalize(self, self._file.close)
         if self._file is not None:
             self._guarded(self._file.writelines, self._chunks)
         self._chunks = []
@@ -251,9 +259,6 @@ class Spool:
 
     def close(self) -> None:
         """Give up what is left."""
-        # Also when nobody says so: a WSGI server does not know of a body that was received here.
         self._more = False
         if self._file is not None:
             self._file.close()
-
-    __del__ = close

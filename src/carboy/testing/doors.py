@@ -230,6 +230,13 @@ class RsgiExchange(Exchange):
         """Wait until the test closes the response."""
         await self._left.wait()
 
+    async def __call__(self) -> bytes:
+        """The whole body."""
+        try:
+            return b"".join(self.chunks())
+        except ConnectionResetError as error:
+            raise RuntimeError(str(error)) from None
+
     async def __aiter__(self) -> Any:
         try:
             for chunk in self.chunks():

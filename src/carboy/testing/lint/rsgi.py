@@ -45,7 +45,11 @@ class _Http:
         return getattr(self._protocol, name)
 
     async def __call__(self) -> bytes:
-        body: bytes = await self._protocol()
+        try:
+            body: bytes = await self._protocol()
+        except RuntimeError:
+            self._gone = True
+            raise
         self._received = len(body)
         return body
 
