@@ -16,9 +16,9 @@ import threading
 import typing as t
 from contextvars import Context, ContextVar, copy_context
 from functools import partial, update_wrapper
-from types import CodeType, CoroutineType
+from types import CodeType, CoroutineType, FunctionType
 
-from .plan import is_async
+from .plan import COROUTINE, is_async
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -366,6 +366,9 @@ class LoopBridge:
 
     def wrap(self, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``function`` itself if it is async, else a coroutine function that runs it."""
+        # PERF: as `is_async` begins; a call less for each step, bench case "hooks".
+        if type(function) is FunctionType and function.__code__.co_flags & COROUTINE:
+            return function
         return function if is_async(function) else partial(_stepped, function)
 
 

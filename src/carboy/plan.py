@@ -194,7 +194,7 @@ _RECEIVERS = [signal.receivers for signal in _SIGNALS]
 
 
 #: The flag of a coroutine function's code.
-_COROUTINE = inspect.CO_COROUTINE
+COROUTINE = inspect.CO_COROUTINE
 
 
 def is_async(function: t.Any) -> bool | None:
@@ -207,7 +207,7 @@ def is_async(function: t.Any) -> bool | None:
     """
     # PERF: asked for each step of each request behind an async door, where most are functions
     # that are plainly async; inspect takes 1 µs to say so.
-    if type(function) is FunctionType and function.__code__.co_flags & _COROUTINE:
+    if type(function) is FunctionType and function.__code__.co_flags & COROUTINE:
         return True
     while isinstance(function, partial):
         function = function.func

@@ -67,7 +67,8 @@ async def _http(app: Carboy, scope: Scope, receive: Receive, send: Send) -> None
     except ClientGone:
         pass
     finally:
-        head.close()
+        if head.client is not None or head.body is not None:
+            head.close()
 
 
 class AsgiHead(LazyHead):

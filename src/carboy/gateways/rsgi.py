@@ -47,7 +47,8 @@ async def respond(app: Carboy, scope: t.Any, protocol: t.Any) -> None:
     except ClientGone:
         pass
     finally:
-        head.close()
+        if head.client is not None or head.body is not None:
+            head.close()
 
 
 def start(app: Carboy, loop: asyncio.AbstractEventLoop) -> None:
@@ -97,8 +98,9 @@ class RsgiHead(LazyHead):
         self.method = scope.method
         self.path = path
         self.host = as_latin1(hosts[0])
-        cookies = headers.get_all("cookie")
-        self.cookie = _joined("cookie", cookies) if cookies else None
+        self.cookie = None
+        if headers.get("cookie") is not None:
+            self.cookie = _joined("cookie", headers.get_all("cookie"))
 
     def _facts(self) -> Facts:
         return facts_of(self._scope)
