@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import ETags, IfRange, ImmutableMultiDict, MultiDict, Range
 from werkzeug.datastructures import Headers as WerkzeugHeaders
@@ -195,7 +195,8 @@ BODIES = st.one_of(
 HEADER_PAIRS = st.lists(
     st.tuples(
         st.sampled_from(["X-A", "x-a", "X-B", "Content-Type", "content-length", "Location",
-                         "Content-Location", "Vary", "ETag"]),
+                         "Content-Location", "Vary", "ETag", "Expires", "allow", "Content-Range",
+                         "LAST-MODIFIED"]),
         st.sampled_from(["1", "/x", "/ü?ö", "text/css"]),
     ),
     max_size=4,
@@ -240,6 +241,9 @@ def sent(response: Any, method: str) -> Any:
 
 @settings(max_examples=500, deadline=None)
 @given(body=BODIES, arguments=ARGUMENTS, method=st.sampled_from(["GET", "HEAD", "POST"]))
+@example(body="", arguments={"mimetype": ""}, method="GET")
+@example(body="a", arguments={"status": 304, "headers": [("Expires", "0")]}, method="GET")
+@example(body=iter, arguments={"status": 304, "direct_passthrough": True}, method="POST")
 def test_a_response_is_made_and_sent_as_werkzeugs(
     body: Any, arguments: dict[str, Any], method: str
 ) -> None:
