@@ -11,7 +11,7 @@ import re
 import typing as t
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
 
 from werkzeug.datastructures import CallbackDict
@@ -269,6 +269,12 @@ _settings = itemgetter(
 _SET_COOKIE = Response.set_cookie
 
 
+@lru_cache(maxsize=64)
+def _stock_cookie(settings: tuple[t.Any, ...], secure: bool) -> tuple[str, CookieScope]:
+    name, path, root, domain, _, *rest = settings
+    return name, CookieScope(path or root, domain, secure, *rest)
+
+
 class SecureCookieSessionInterface(SessionInterface):
     """The session in a signed cookie. Change a class attribute to change how it is signed."""
 
@@ -297,7 +303,8 @@ class SecureCookieSessionInterface(SessionInterface):
         key = app.secret_key
         if not key:
             return None
-        keys = (*(app.config["SECRET_KEY_FALLBACKS"] or ()), key)  # newest last
+        older = app.config["SECRET_KEY_FALLBACKS"]
+        keys = (*older, key) if older else (key,)  # newest last
         derivation, digest = self.key_derivation, self.digest_method
         recipe = (keys, self.salt, derivation, digest, id(self.serializer))
         kept = self._serializers.get(recipe)
@@ -365,10 +372,10 @@ class SecureCookieSessionInterface(SessionInterface):
         """The name of the cookie and where it is sent, as the ``get_cookie_`` methods say."""
         # PERF: six calls less where none of them is replaced; bench case "session".
         if not self.__dict__ and _asked(type(self)) == _STOCK:
-            name, path, root, domain, secure, *rest = _settings(app.config)
-            if secure is None:
-                secure = self.get_cookie_secure(app)
-            return name, CookieScope(path or root, domain, secure, *rest)
+            settings = _settings(app.config)
+            return _stock_cookie(
+                settings, self.get_cookie_secure(app) if settings[4] is None else settings[4]
+            )
         return self.get_cookie_name(app), CookieScope(
             self.get_cookie_path(app),
             self.get_cookie_domain(app),

@@ -19,6 +19,7 @@ from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTime
 from itsdangerous.encoding import int_to_bytes, want_bytes
 
 _Digest = t.Callable[..., t.Any]
+_OTHER: t.Any = object()
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
@@ -106,19 +107,26 @@ class KeptSigners(URLSafeTimedSerializer):
         salt: str | bytes | None = None,
     ) -> t.Any:
         if max_age is not None and salt is None and not return_timestamp and s.isascii():
-            value, _, signature = want_bytes(s).rpartition(b".")
-            payload, _, stamp = value.rpartition(b".")
-            if payload and stamp and self._signed(value, signature):
-                try:
-                    if 0 <= int(time.time()) - _number(stamp) <= max_age:
-                        if payload[:1] == b".":
-                            return self.load_payload(payload)
-                        data = _from_text(payload)
-                        text: t.Any = data.decode() if self.is_text_serializer else data
-                        return self.serializer.loads(text)
-                except Exception:  # the base meets it again, and gives it a name
-                    pass
+            content = self._own(want_bytes(s), max_age)
+            if content is not _OTHER:
+                return content
         return super().loads(s, max_age, return_timestamp, salt)
+
+    def _own(self, cookie: bytes, max_age: int) -> t.Any:
+        """What is in a good cookie of this class; for any other one ``_OTHER``."""
+        value, _, signature = cookie.rpartition(b".")
+        payload, _, stamp = value.rpartition(b".")
+        if payload and stamp and self._signed(value, signature):
+            try:
+                if 0 <= int(time.time()) - _number(stamp) <= max_age:
+                    if payload[:1] == b".":
+                        return self.load_payload(payload)
+                    data = _from_text(payload)
+                    text: t.Any = data.decode() if self.is_text_serializer else data
+                    return self.serializer.loads(text)
+            except Exception:  # the base meets it again, and gives it a name
+                pass
+        return _OTHER
 
     def _signed(self, value: bytes, signature: bytes) -> bool:
         """Whether this is the signature of the value, by any key, as this class writes it."""
@@ -129,6 +137,10 @@ class KeptSigners(URLSafeTimedSerializer):
 
     def read(self, value: str, max_age: int, tolerance: int) -> tuple[bool, t.Any]:
         """See the function of this name."""
+        if value.isascii():
+            content = self._own(value.encode(), max_age)
+            if content is not _OTHER:
+                return True, content
         return read(self, value, max_age, tolerance)
 
 
