@@ -190,6 +190,33 @@ def test_structs_are_written_wherever_they_are() -> None:
     assert fast.body(place) == f"{text}\n".encode()
 
 
+class Odd(msgspec.Struct, tag="odd", rename="camel", omit_defaults=True):
+    a_name: str
+    ratio: float = 1.0
+    data: bytes = b""
+    kinds: dict[int, Colour] = {}
+    inner: list[Odd] = []
+
+
+@given(
+    st.recursive(
+        st.builds(Odd, st.text(), st.floats(), st.binary(), st.dictionaries(st.integers(0, 9), st.just(Colour.RED))),
+        lambda inner: st.builds(Odd, st.text(), inner=st.lists(inner, max_size=3)),
+        max_leaves=5,
+    ),
+    st.sampled_from(["compact", "ensure_ascii"]),
+)  # fmt: skip
+def test_a_struct_means_the_same_where_the_standard_library_writes(value: Any, way: str) -> None:
+    """As in debug mode, whose answers are indented; and in ``dumps``."""
+    fast, _ = providers()
+    expected = written(fast, [value, {"a": value}])
+    setattr(fast, way, way != "compact")
+    assert written(fast, [value, {"a": value}]) == expected
+    assert json.loads(fast.dumps(Odd("ü", 0.5))) == {"type": "odd", "aName": "ü", "ratio": 0.5}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        fast.body([value, object()])
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -333,6 +360,29 @@ def test_a_value_that_does_not_fit_is_a_422_that_names_the_field(
         vessels.json.decode(document, Vessel)
     assert reason in caught.value.reason
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("door", ["wsgi", "asgi"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_it_is_so_in_async_views_and_in_debug_mode(door: Any, debug: bool) -> None:
+    app = Carboy("vessels", static_folder=None)
+    app.json = MsgspecProvider(app)
+    app.debug = debug
+
+    @app.post("/vessels")
+    async def add() -> Any:
+        vessels = app.json.decode(request.get_data(), list[Vessel])
+        return jsonify(vessels)
+
+    client = app.test_client(door=door)
+    document = [{"name": "Ada", "track": [{"lat": 1.5, "lon": 2.0, "at": None}]}]
+    assert client.post("/vessels", json=document).get_json() == document
+    document[0]["track"][0]["lat"] = "north"  # type: ignore[index]
+    answer = client.post("/vessels", json=document)
+    assert answer.status_code == 422
+    assert "Expected `float`, got `str` - at `$[0].track[0].lat`" in answer.text
+    assert "Traceback" not in answer.text
+    assert client.post("/vessels", data=b"[").status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,10 @@ class ValidationFailed(UnprocessableEntity):
     field: str = "$"
 
 
+def _default_or_struct(o: t.Any) -> t.Any:
+    return msgspec.to_builtins(o, str_keys=True) if isinstance(o, Struct) else _default(o)
+
+
 class MsgspecProvider(DefaultJSONProvider):
     """JSON by msgspec.
 
@@ -70,6 +74,9 @@ class MsgspecProvider(DefaultJSONProvider):
     """
 
     ensure_ascii = False
+
+    #: As the default provider's, and a Struct where the standard library writes, as in debug mode.
+    default = staticmethod(_default_or_struct)
 
     def loads(self, s: str | bytes, **kwargs: t.Any) -> t.Any:
         """Return the value of a JSON document; ``kwargs`` are those of :func:`json.loads`, which
@@ -134,7 +141,7 @@ class MsgspecProvider(DefaultJSONProvider):
 
 def _writer(default: t.Callable[[t.Any], t.Any], sort_keys: bool) -> t.Callable[[t.Any], bytes]:
     """A function that writes bodies, with ValueError for what msgspec is not to write."""
-    same = _SAME if default is _default else _ATOMS
+    same = _SAME if default is _default_or_struct else _ATOMS
     lines = (_SORTED if sort_keys else _AS_IS).encode_lines
 
     def write(obj: t.Any) -> bytes:
