@@ -44,7 +44,8 @@ from .scaffold import (
 from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .shortcuts import SLOW
-from .urls import url_for
+from .urls import remember_originals as remember_url_methods
+from .urls import short_method, url_for
 from .wrappers import Request, Response, _split_blueprint_path
 
 if t.TYPE_CHECKING:
@@ -75,19 +76,28 @@ T_template_test = t.TypeVar("T_template_test", bound="ct.TemplateTestCallable")
 #: Options of a route that are Carboy's own.
 ROUTE_MARKS: tuple[str, ...] = ("stream_body", "inline")
 
-#: Attributes whose assignment changes what was compiled.
-_COMPILED_FROM = frozenset(
+#: Tables of hooks that were compiled from, too.
+_WATCHED = frozenset(
     {
-        *LIFECYCLE,
         "after_request_funcs",
         "before_request_funcs",
+        "teardown_request_funcs",
+        "url_default_functions",
+        "url_value_preprocessors",
+    }
+)
+
+#: Attributes whose assignment changes what was compiled.
+_COMPILED_FROM = _WATCHED.union(
+    LIFECYCLE,
+    {
+        "inject_url_defaults",
         "session_interface",
         "subdomain_matching",
-        "teardown_request_funcs",
+        "url_for",
         "url_map",
-        "url_value_preprocessors",
         "wsgi_app",
-    }
+    },
 )
 
 
@@ -251,13 +261,14 @@ class Carboy(StaticFiles, Scaffold):
         )
 
     def __setattr__(self, name: str, value: t.Any) -> None:
+        if name in _WATCHED:
+            value = self._watched(value)
+        object.__setattr__(self, name, value)
         if name in _COMPILED_FROM:
-            if name.endswith("_funcs") or name == "url_value_preprocessors":
-                value = self._watched(value)
+            # Afterwards: what another thread compiles in between is dropped too.
             for compiled in ("_router", "_url_builder", "_session_is_lazy"):
                 self.__dict__.pop(compiled, None)
             self._plans.drop()
-        object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -299,7 +310,7 @@ class Carboy(StaticFiles, Scaffold):
 
     @lazy
     def _url_builder(self) -> UrlBuilder:
-        return UrlBuilder(self.url_map)
+        return self._plans.url_builder(self.url_map)
 
     @property
     def _routes_itself(self) -> bool:
@@ -691,6 +702,7 @@ class Carboy(StaticFiles, Scaffold):
             request.environ, server_name=server_name, subdomain=subdomain
         )
 
+    @short_method
     def url_for(
         self,
         /,
@@ -1059,6 +1071,7 @@ if sys.version_info >= (3, 12):
     markcoroutinefunction(Carboy.__call__)
 
 remember_originals(Carboy)
+remember_url_methods(Carboy)
 
 #: Flask's name for the class.
 Flask = Carboy

@@ -37,6 +37,7 @@ if t.TYPE_CHECKING:
     from . import typing as ct
     from .app import Carboy
     from .plan import Plan
+    from .routing.builder import Addresses
     from .sessions import SessionMixin
     from .websockets import WebSocket
 
@@ -101,6 +102,9 @@ class AppContext:
 
     #: What a door around has to say to a request that begins inside of this context.
     _admit: t.Callable[[RequestContext], None] | None = None
+
+    #: What `urls.short_url` may say here; None until it has asked.
+    _addresses: Addresses | None = None
 
     def __init__(self, app: Carboy) -> None:
         self.app = app

@@ -29,6 +29,8 @@ from .globals import (
 )
 from .sending import find, send, source_of
 from .signals import message_flashed
+from .urls import is_own, short
+from .urls import url_for as build_url
 
 if t.TYPE_CHECKING:
     from types import ModuleType
@@ -97,6 +99,7 @@ def abort(code: int | BaseResponse, *args: t.Any, **kwargs: t.Any) -> t.NoReturn
     _wz_abort(code, *args, **kwargs)
 
 
+@short
 def url_for(
     endpoint: str,
     *,
@@ -114,6 +117,8 @@ def url_for(
     ctx = _cv.get(None)
     # The proxy is asked only where it has an error to raise.
     app = current_app if ctx is None else ctx.app
+    if ctx is not None and is_own(ctx.app):
+        return build_url(ctx.app, endpoint, _anchor, _method, _scheme, _external, values)
     return app.url_for(
         endpoint,
         _external=_external,

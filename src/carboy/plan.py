@@ -17,6 +17,7 @@ from itertools import chain
 from operator import attrgetter
 from types import FunctionType
 
+from .routing import UrlBuilder
 from .shortcuts import SLOW
 from .signals import (
     appcontext_popped,
@@ -29,6 +30,8 @@ from .signals import (
 from .wrappers import _split_blueprint_path
 
 if t.TYPE_CHECKING:
+    from werkzeug.routing import Map
+
     from .app import Carboy
 
 #: What a request's context has for ``over`` where nothing is replaced: a mark, if no shortcut is to
@@ -97,6 +100,10 @@ class HookTable(dict[K, V]):
         """Take keys from another mapping, as dict does."""
         super().update(*args, **kwargs)
         self._changed()
+
+    def __ior__(self, other: t.Any) -> t.Self:  # type: ignore[override, misc]
+        self.update(other)
+        return self
 
     def clear(self) -> None:
         """Remove all keys."""
@@ -251,6 +258,7 @@ class Plans:
         self.is_wrapped = False
         #: Whether any view or hook is async, as far as was known when this was compiled.
         self.has_async = False
+        self._url_builder: UrlBuilder | None = None
 
     def get(self, app: Carboy, endpoint: str | None) -> Plan:
         """The plan of ``endpoint`` (None: of requests that no rule matched)."""
@@ -272,6 +280,16 @@ class Plans:
             self._revision += 1
             self.known.clear()
             self.seen = None
+        if self._url_builder is not None:
+            self._url_builder.forget()
+
+    def url_builder(self, url_map: Map) -> UrlBuilder:
+        """The builder for ``url_map``; what it knows is true for as long as the plans."""
+        with self._lock:
+            builder = self._url_builder
+            if builder is None or builder.url_map is not url_map:
+                builder = self._url_builder = UrlBuilder(url_map)
+            return builder
 
     def overrides(self, app: Carboy) -> frozenset[str]:
         """The lifecycle methods that the application does not take from Carboy itself.

@@ -132,7 +132,7 @@ class Scaffold:
             ct.AppOrBlueprintKey, list[ct.URLValuePreprocessorCallable]
         ] = self._hook_table()
         self.url_default_functions: dict[ct.AppOrBlueprintKey, list[ct.URLDefaultCallable]] = (
-            defaultdict(list)
+            self._hook_table()
         )
 
     def _hook_table(self) -> t.Any:
