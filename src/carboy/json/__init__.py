@@ -16,41 +16,34 @@ from .provider import _default
 if t.TYPE_CHECKING:
     from carboy.wrappers import Response
 
-    from .provider import JSONProvider
-
-
-def _provider() -> JSONProvider | None:
-    ctx = _cv.get(None)
-    return None if ctx is None else ctx.app.json
-
 
 def dumps(obj: t.Any, **kwargs: t.Any) -> str:
     """Return ``obj`` as JSON text. ``kwargs`` go to the provider, or to :func:`json.dumps`."""
-    provider = _provider()
-    if provider is None:
+    ctx = _cv.get(None)
+    if ctx is None:
         return _json.dumps(obj, **{"default": _default, **kwargs})
-    return provider.dumps(obj, **kwargs)
+    return ctx.app.json.dumps(obj, **kwargs)
 
 
 def dump(obj: t.Any, fp: t.IO[str], **kwargs: t.Any) -> None:
     """Write ``obj`` as JSON to a text file, which should be open for UTF-8."""
-    provider = _provider()
-    if provider is None:
+    ctx = _cv.get(None)
+    if ctx is None:
         _json.dump(obj, fp, **{"default": _default, **kwargs})
     else:
-        provider.dump(obj, fp, **kwargs)
+        ctx.app.json.dump(obj, fp, **kwargs)
 
 
 def loads(s: str | bytes, **kwargs: t.Any) -> t.Any:
     """Return the value of a JSON document in text or UTF-8 bytes."""
-    provider = _provider()
-    return _json.loads(s, **kwargs) if provider is None else provider.loads(s, **kwargs)
+    ctx = _cv.get(None)
+    return _json.loads(s, **kwargs) if ctx is None else ctx.app.json.loads(s, **kwargs)
 
 
 def load(fp: t.IO[t.AnyStr], **kwargs: t.Any) -> t.Any:
     """Return the value of the JSON document in an open file."""
-    provider = _provider()
-    return _json.load(fp, **kwargs) if provider is None else provider.load(fp, **kwargs)
+    ctx = _cv.get(None)
+    return _json.load(fp, **kwargs) if ctx is None else ctx.app.json.load(fp, **kwargs)
 
 
 def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
@@ -60,4 +53,7 @@ def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
     Raises :exc:`RuntimeError` without an application context, and :exc:`TypeError` when
     positional and keyword arguments are mixed.
     """
-    return current_app.json.response(*args, **kwargs)
+    ctx = _cv.get(None)
+    # The proxy is asked only where it has an error to raise.
+    app = current_app if ctx is None else ctx.app
+    return app.json.response(*args, **kwargs)
