@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import typing as t
+from string import hexdigits
 from urllib.parse import parse_qsl, unquote
 
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
@@ -235,17 +236,37 @@ def parse_pairs(text: str, cls: type[MultiDict[str, str]]) -> t.Any:
             return found
         return multi_dict([pair.partition("=")[::2] for pair in parts if pair], cls)
     pairs = []
-    for pair in text.split("&"):
+    for pair in text.replace("+", " ").split("&"):
         if pair:
             key, _, value = pair.partition("=")
-            # PERF: most have nothing to decode, and unquote costs 1 µs to find that out.
-            if "+" in pair:
-                key, value = key.replace("+", " "), value.replace("+", " ")
+            # PERF: most have nothing to decode, and finding that out took 1 µs; bench case "form".
             if "%" in pair:
-                key = unquote(key, errors="werkzeug.url_quote")
-                value = unquote(value, errors="werkzeug.url_quote")
+                key, value = _unescaped(key), _unescaped(value)
             pairs.append((key, value))
     return multi_dict(pairs, cls)
+
+
+#: The byte of two hexadecimal digits.
+_BYTES = {
+    (first + second).encode(): bytes.fromhex(first + second)
+    for first in hexdigits
+    for second in hexdigits
+}
+
+
+def _unescaped(text: str) -> str:
+    """The text with its percent-encoded bytes decoded; those that are not UTF-8 stay."""
+    if "%" not in text:
+        return text
+    if not text.isascii():
+        return unquote(text, errors="werkzeug.url_quote")
+    # PERF: half the time of unquote, which looks for what is not ASCII. Bench case "form".
+    start, *rest = text.encode().split(b"%")
+    parts = [start]
+    for part in rest:
+        byte = _BYTES.get(part[:2])
+        parts.append(b"%" + part if byte is None else byte + part[2:])
+    return b"".join(parts).decode(errors="werkzeug.url_quote")
 
 
 class Values(ImmutableMultiDict[str, str]):

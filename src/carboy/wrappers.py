@@ -40,6 +40,9 @@ if t.TYPE_CHECKING:
     MultiDictType = ImmutableMultiDict[str, str]
 
 
+_current = _cv.get
+
+
 @lru_cache(maxsize=256)
 def _split_blueprint_path(name: str) -> tuple[str, ...]:
     """``"a.b.c"`` → ``("a.b.c", "a.b", "a")``: a nested blueprint, then its parents."""
@@ -78,6 +81,8 @@ class Request(BodyReader):
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
     ) -> None:
         self.environ = environ
+        # PERF: one attribute, for a method and another attribute at each use; bench case "path".
+        self._get = environ.get  # type: ignore[method-assign, assignment]
         if shallow:
             self.shallow = True
         elif populate_request:
@@ -157,11 +162,11 @@ class Request(BodyReader):
         @lazy
         def args(self) -> MultiDictType:
             text = self._get("QUERY_STRING", "")
-            if "&" in text and (ctx := _cv.get(None)) is not None:
+            if "&" in text and (ctx := _current(None)) is not None:
                 limit = ctx.app.config["MAX_QUERY_FIELDS"]
                 if limit is not None and text.count("&") >= limit:
                     raise BadRequest(f"The address has more than {limit} parameters.")
-            if self._query is None and type(self) is Request and text.isascii():
+            if self._is_plain and self._query is None and text.isascii():
                 return parse_pairs(text, self.parameter_storage_class)
             return parse_query(self.query_string, self.parameter_storage_class)
 

@@ -230,6 +230,52 @@ def test_values_of_a_query_are_what_werkzeugs_own_class_makes_of_them(parts: lis
         values["a"] = "x"
 
 
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "%",
+                "%%",
+                "%4",
+                "%4g",
+                "%41",
+                "%2b",
+                "%2B",
+                "+",
+                "%26",
+                "%3d",
+                "&",
+                "=",
+                "%C3%BC",
+                "%c3",
+                "%ff",
+                "%FF",
+                "%00",
+                "%E2%82",
+                "%E2%82%AC",
+                "%ED%A0%80",
+                "a",
+                "\u00fc",
+                "\u20ac",
+                "%\u00fc",
+                ";",
+            ]
+        ),
+        max_size=12,
+    ).map("".join)
+    | st.text()
+)
+def test_escapes_are_decoded_as_the_standard_library_does(text: str) -> None:
+    """Whole, broken and cut ones, and bytes that are not UTF-8."""
+    whole = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+    expected: ImmutableMultiDict[str, str] = ImmutableMultiDict(whole)
+    for cls in (Values, ImmutableMultiDict):
+        values = parse_pairs(text, cls)
+        assert type(values) is cls
+        assert list(values.items(multi=True)) == list(expected.items(multi=True))
+
+
 PROBE = """
 import io, sys
 from carboy import Carboy, request, shortcuts, url_for
