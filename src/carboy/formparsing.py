@@ -11,6 +11,7 @@ import re
 import typing as t
 from dataclasses import replace
 from itertools import chain
+from tempfile import SpooledTemporaryFile
 
 from werkzeug.datastructures import FileStorage, Headers, MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
@@ -29,6 +30,13 @@ from werkzeug.sansio.multipart import (
 from .body import parse_query
 
 _BLOCK = 64 * 1024
+
+#: Bytes of a large file that are written at once. A system's cache takes them soonest when they are many
+#: and begin at a multiple of their own number.
+_WRITTEN = 256 * 1024
+
+#: Bytes of a delimiter that ``bytes.find`` is the quickest to look for.
+_LONG_DELIMITER = 12
 
 #: Bytes that the headers of one part may take.
 MAX_PART_HEADERS = 16 * 1024
@@ -215,24 +223,36 @@ class MultipartReader:
         where the decoder had to be asked and has read the rest of the form."""
         self._part = self._begin_plain(found)
         size = len(delimiter)
+        find = _finder_of(delimiter)
+        # Whose stream is not Werkzeug's may expect bytes.
+        spooled = type(self._sink) is SpooledTemporaryFile
         state, before = State.DATA_START, b"\r\n"
+        # PERF: one buffer that stays, written from in large, aligned pieces. bench.growth, "up, a
+        # form's file".
+        buffer = bytearray(data)
+        filled = len(data)
+        seen = 0  # so many of them, in which no delimiter begins
         while True:
-            place = data.find(delimiter)
-            if place >= 0 and len(data) >= place + size + 2:
-                if not _is_plain_end(data, place, size, 0):
+            place = find(buffer, seen, filled)
+            if place >= 0 and filled >= place + size + 2:
+                if not _is_plain_end(buffer, place, size, 0):
                     break
-                self._take_data(Data(data=data[: place - 2], more_data=False))
-                return data[place:]
+                self._take_data(Data(data=bytes(buffer[: place - 2]), more_data=False))
+                return bytes(buffer[place:filled])
             # What may be the beginning of a delimiter is kept.
-            cut = len(data) - size - 4 if place < 0 else 0
-            if cut > 0:
-                self._sink.write(data[:cut])
-                data = data[cut:]
+            seen = max(filled - size - 4, 0) if place < 0 else place
+            if seen >= _WRITTEN and place < 0:
+                with memoryview(buffer) as whole, whole[:_WRITTEN] as piece:
+                    self._sink.write(piece if spooled else bytes(piece))
+                buffer[: filled - _WRITTEN] = buffer[_WRITTEN:filled]
+                filled -= _WRITTEN
+                seen -= _WRITTEN
                 state, before = State.DATA, b""
             if not (more := stream.read(_BLOCK)):
                 break
-            data += more
-        self._take_rest(stream, before + data, delimiter, state)
+            buffer[filled : filled + len(more)] = more
+            filled += len(more)
+        self._take_rest(stream, before + bytes(buffer[:filled]), delimiter, state)
         return None
 
     def _take_rest(
@@ -345,7 +365,21 @@ def _pieces(stream: t.IO[bytes], block: bytes, delimiter: bytes) -> t.Iterator[b
         yield held
 
 
-def _is_plain_end(data: bytes, place: int, size: int, first: int) -> bool:
+def _finder_of(delimiter: bytes) -> t.Callable[[bytearray, int, int], int]:
+    """A function that finds the delimiter in a part of a buffer, as ``bytearray.find`` does."""
+    # PERF: that steps by the length of what it looks for, which is 40 in most browsers' forms; for a
+    # short one a regular expression takes half of its time. And much has no dash in it at all.
+    if len(delimiter) >= _LONG_DELIMITER:
+        return lambda data, start, end: (
+            data.find(delimiter, start, end) if data.find(b"-", start, end) >= 0 else -1
+        )
+    search = re.compile(re.escape(delimiter)).search
+    return lambda data, start, end: (
+        -1 if (found := search(data, start, end)) is None else found.start()
+    )
+
+
+def _is_plain_end(data: bytes | bytearray, place: int, size: int, first: int) -> bool:
     """Whether the delimiter at ``place`` ends content that begins at ``first``, spelt as it is
     by nearly everybody."""
     return (

@@ -66,6 +66,7 @@ content = st.binary(max_size=40) | st.sampled_from(
         b"\r\n" + DELIMITER + b" \r\n",
         b"\r\n" + DELIMITER + b"-",
         b"x" * 700,
+        (b"x" * 90 + DELIMITER[:-1]) * 5,
         b"\r" * 300,
         "é\udcff".encode(errors="surrogateescape"),
     ]
@@ -116,19 +117,26 @@ FILE = b'\r\nContent-Disposition: form-data; name="f"; filename="n"\r\n\r\n'
 def _small_blocks() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(formparsing, "_BLOCK", 256)
+        patch.setattr(formparsing, "_WRITTEN", 64)
         yield
 
 
+@pytest.mark.parametrize("long", [1, 100], ids=["by find", "by a pattern"])
 @settings(deadline=None)
-@given(bodies, st.sampled_from([1, 7, 100, 255, 10**6]))
+@given(body=bodies, most=st.sampled_from([1, 7, 100, 255, 10**6]))
 @example(DELIMITER + PLAIN + DELIMITER + b"--", 10**6)
 @example(DELIMITER + FILE + DELIMITER + b"--", 10**6)
 @example(DELIMITER + PLAIN + b"\r\n" + DELIMITER + b"--", 10**6)
 @example(DELIMITER + FILE + b"\r\n" + DELIMITER + b"--", 1)
 @example(DELIMITER + FILE + b"x" * 600 + b"\n" + DELIMITER + b"--", 10**6)
 @example(DELIMITER + FILE + b"x" * 600 + b"\r\n" + DELIMITER + b"y\r\n" + DELIMITER + b"--", 10**6)
-def test_a_form_is_what_the_decoder_makes_of_it(body: bytes, most: int) -> None:
-    assert outcome(body, most, long_way=False) == outcome(body, most, long_way=True)
+@example(DELIMITER + FILE + (b"x" * 300 + DELIMITER[:9]) * 3 + b"\r\n" + DELIMITER + b"--", 7)
+@example(DELIMITER + FILE + b"-\r" * 400 + b"\r\n" + DELIMITER + b"\r\n" + b"x" * 400, 100)
+def test_a_form_is_what_the_decoder_makes_of_it(long: int, body: bytes, most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formparsing, "_LONG_DELIMITER", long)
+        short = outcome(body, most, long_way=False)
+    assert short == outcome(body, most, long_way=True)
 
 
 @given(bodies, st.integers(0, 400), st.binary(max_size=2), st.booleans())
@@ -156,3 +164,18 @@ def test_a_plain_form_is_not_shown_to_the_decoder(monkeypatch: pytest.MonkeyPatc
     assert [value for _, value in form] == ["", "x", "\r\r\n\n"]
     assert [file[2] for file in files] == [b"", b"x", b"\r\r\n\n", b"x" * 2000]
     assert rest == b""
+
+
+def test_a_stream_that_is_not_werkzeugs_is_given_bytes() -> None:
+    class Own(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            assert type(data) is bytes
+            return super().write(data)
+
+    content = bytes(range(256)) * 20
+    body = DELIMITER + FILE + content + b"\r\n" + DELIMITER + b"--"
+    parser = FormParser(stream_factory=lambda *_args, **_options: Own())
+    _, _, files = parser.parse(
+        io.BytesIO(body), "multipart/form-data", len(body), {"boundary": BOUNDARY.decode()}
+    )
+    assert files["f"].read() == content
