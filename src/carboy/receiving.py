@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import typing as t
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
@@ -31,6 +33,11 @@ if t.TYPE_CHECKING:
 
 _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART_TYPE = "multipart/form-data"
+_MULTIPART = re.compile(r"multipart/form-data; ?boundary=([0-9A-Za-z_.+-]+)")
+
+#: Bytes of the largest form with files that is taken into memory as a whole.
+_SMALL = 64 * 1024
 
 
 class BodyReader(RequestBase):
@@ -208,6 +215,12 @@ class BodyReader(RequestBase):
         def mimetype(self) -> str:
             return self._get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
 
+        @lazy
+        def mimetype_params(self) -> dict[str, str]:
+            # PERF: a fifth of the time of reading any header; bench case "multipart".
+            found = _MULTIPART.fullmatch(self._get("CONTENT_TYPE", "")) if self._is_plain else None
+            return super().mimetype_params if found is None else {"boundary": found[1]}
+
         @property
         def is_json(self) -> bool:
             if self._get("CONTENT_TYPE") == _JSON:
@@ -289,7 +302,7 @@ class BodyReader(RequestBase):
 
     def _explain_missing_files(self) -> None:
         app = app_or_none()
-        if app is not None and app.debug and self.mimetype != "multipart/form-data":
+        if app is not None and app.debug and self.mimetype != _MULTIPART_TYPE:
             # A missing file is most often a form that forgot its enctype: say so.
             from .debughelpers import attach_enctype_error_multidict
 
@@ -320,11 +333,22 @@ class BodyReader(RequestBase):
             raise RequestEntityTooLarge()
         return t.cast(Values, parse_query(data, Values))
 
+    def _get_stream_for_parsing(self) -> t.IO[bytes]:
+        # PERF: a small form is taken at once and read from memory; 2 µs, bench case "multipart".
+        if self._is_plain and self.mimetype == _MULTIPART_TYPE and self._cached_data is None:
+            ctx = _cv.get(None)
+            data = None if ctx is None else self._take_body(ctx.app.config, _SMALL)
+            if data is not None:
+                return io.BytesIO(data)
+        return super()._get_stream_for_parsing()
+
     def _load_form_data(self) -> None:
         known = self.__dict__
         if "form" not in known:
             super()._load_form_data()
-            self._stream = known.pop("stream")
+            stream = known.pop("stream")
+            if self._taken is None or self._cached_data is not None:
+                self._stream = stream
             self._form_is_loaded = bool(known["files"])
 
     def close(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_options_header
 
 from carboy import Carboy, Request
 from carboy.body import BodyStream
@@ -33,7 +34,11 @@ class Server(io.BytesIO):
 def told(value: Any) -> Any:
     """In a form that can be compared."""
     if isinstance(value, MultiDict):
-        return type(value).__name__, list(value.items(multi=True))
+        pairs = [
+            (key, (item.filename, list(item.headers)) if isinstance(item, FileStorage) else item)
+            for key, item in value.items(multi=True)
+        ]
+        return type(value).__name__, pairs
     return value
 
 
@@ -65,6 +70,7 @@ ASKED: dict[str, Any] = {
     "widen": widen,
     "lists": lambda request: setattr(request, "parameter_storage_class", MultiDict),
     "close": lambda request: request.close(),
+    "parameters": lambda request: request.mimetype_params,
     "length": lambda request: request.content_length,
 }
 
@@ -95,6 +101,8 @@ def outcome(
                 found.append(told(ASKED[name](ctx.request)))
             except HTTPException as error:
                 found.append((type(error).__name__, error.code))
+                if most < len(body):
+                    break  # how much of it was read before is by chance
             except (AttributeError, ValueError) as error:
                 found.append(type(error).__name__)
     return found
@@ -114,6 +122,7 @@ bodies = st.sampled_from(
         "é=ü".encode(),
         b"\xff=\xfe",
         b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n",
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="n"\r\n\r\n1\r\n--x--',
     ]
 ) | st.binary(max_size=30)
 environs = st.fixed_dictionaries(
@@ -128,6 +137,8 @@ environs = st.fixed_dictionaries(
                 "application/json",
                 "text/plain",
                 "multipart/form-data; boundary=x",
+                "multipart/form-data;boundary=x",
+                'multipart/form-data; boundary="x"',
                 "",
             ]
         ),
@@ -147,6 +158,9 @@ limits = st.fixed_dictionaries(
         "MAX_FORM_PARTS": st.sampled_from([None, 0, 1, 2, 5]),
     },
 )
+PARTS = "multipart/form-data; boundary=x"
+PART = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n"
+ANY = (b"a=1", 99, False)
 JSON = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "13"}
 
 
@@ -161,6 +175,21 @@ JSON = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "13"}
 @example({"CONTENT_TYPE": FORM}, "right", ["form", "data", "files"], (b"a=1", 99, False), {})
 @example({"CONTENT_TYPE": FORM}, "right", ["get_data", "form"], (b"a=1", 99, False), {})
 @example({"CONTENT_TYPE": FORM}, "right", ["form", "get_data", "stream"], (b"a=1", 1, False), {})
+@example({"CONTENT_TYPE": "text/plain"}, "right", ["get_data", "form", "stream"], ANY, {})
+@example({"CONTENT_TYPE": "text/plain"}, "right", ["form", "stream", "ended"], ANY, {})
+@example(
+    {"CONTENT_TYPE": PARTS}, "right", ["form", "ended", "files", "data"], (PART, 99, False), {}
+)
+@example({"CONTENT_TYPE": PARTS}, "right", ["get_data", "form", "stream"], (PART, 99, False), {})
+@example({"CONTENT_TYPE": PARTS}, "right", ["files", "stream"], (PART, 5, False), {})
+@example({"CONTENT_TYPE": PARTS}, "99", ["files", "stream"], (PART, 99, False), {})
+@example(
+    {"CONTENT_TYPE": PARTS},
+    "right",
+    ["form", "widen", "form"],
+    (PART, 99, False),
+    {"MAX_FORM_PARTS": 0},
+)
 @example({"CONTENT_TYPE": FORM}, "12", ["form", "form"], (b"a=1", 99, True), {})
 @example({"CONTENT_TYPE": FORM}, "12", ["form", "get_data"], (b"a=1", 99, False), {})
 @example(JSON, "right", ["json", "get_data", "stream"], (b'{"a": [1, 2]}', 99, False), {})
@@ -195,3 +224,19 @@ def test_a_whole_form_needs_no_stream(kind: str) -> None:
             assert (ctx.request._stream is None) is (cls is Request and Request._is_plain)
             assert ctx.request.stream.read() == b""
             assert ctx.request.stream.tell() == 3
+
+
+@given(
+    st.text(st.sampled_from("abc09-_.+'\"=;:, /%*()<>@[]?\\\u00fc"), max_size=12),
+    st.sampled_from(
+        [
+            "multipart/form-data; boundary=",
+            "multipart/form-data;boundary=",
+            "Multipart/Form-Data; Boundary=",
+        ]
+    ),
+    st.sampled_from(["", "; charset=utf-8", ";", " "]),
+)
+def test_a_boundary_is_read_alike(boundary: str, start: str, end: str) -> None:
+    kind = f"{start}{boundary}{end}"
+    assert Request({"CONTENT_TYPE": kind}).mimetype_params == parse_options_header(kind)[1]
