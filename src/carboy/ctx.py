@@ -396,7 +396,12 @@ class RequestContext(AppContext):
         if head.host not in well_formed or app.config["TRUSTED_HOSTS"] is not None:
             return False
         path = head.path
-        found = app._router.match(head.method, path, app.url_map.default_subdomain)
+        domain = app.url_map.default_subdomain
+        found = app._router.match(head.method, path, domain)
+        if found is None and app._router.is_nowhere(path, domain):
+            self._routing_exception = NotFound()
+            self._plan = app._plans.get(app, None)
+            return True
         if found is None or not (path.isascii() or _digits_are_ascii(found, path)):
             return False
         self._rule, self._view_args = found

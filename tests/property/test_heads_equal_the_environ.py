@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import EnvironHeaders
 
-from carboy import Carboy
+from carboy import Carboy, Request
 from carboy.gateways.asgi import AsgiHead
 from carboy.gateways.rsgi import RsgiHead
 from carboy.shortcuts import SLOW
@@ -171,3 +172,27 @@ def test_names_outside_ascii_are_dropped(name: str) -> None:
     from carboy.gateways.environ import key_of
 
     assert key_of(name) is None
+
+
+@pytest.mark.parametrize("door", [asgi, rsgi])
+@given(HEADERS, FACTS)
+def test_the_headers_of_a_request(
+    door: Any, headers: list[tuple[str, str]], facts: dict[str, Any]
+) -> None:
+    """Each by itself, those that are not there, and all of them."""
+    lazy = Request.of(door(headers, facts)).headers
+    plain = EnvironHeaders(door(headers, facts).environ)
+    names = [*NAMES, "Content-Type", "Content-Length", "X-Real-IP", "none", "HTTP_HOST"]
+    for _ in "alone", "with the environ":
+        for name in names:
+            assert (lazy.get(name), name in lazy) == (plain.get(name), name in plain)
+            try:
+                expected: Any = plain[name]
+            except KeyError as error:
+                with pytest.raises(type(error)):
+                    lazy[name]
+            else:
+                assert lazy[name] == expected
+        assert [lazy.getlist(name) for name in names] == [plain.getlist(name) for name in names]
+        assert (list(lazy), len(lazy), str(lazy)) == (list(plain), len(plain), str(plain))
+    assert isinstance(lazy, EnvironHeaders)

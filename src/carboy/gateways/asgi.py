@@ -171,12 +171,26 @@ class AsgiBody(Spool):
 
     _more = True
 
+    def first(self) -> t.Awaitable[t.Any]:
+        """The first message."""
+        return self._receive()
+
+    def took(self, first: t.Any) -> bool:
+        """Keep the first message's part of the body; whether that was all."""
+        if first["type"] == "http.disconnect":
+            raise self.note_cut()
+        chunk = first.get("body", b"")
+        if not first.get("more_body", False):
+            return self._take_whole(chunk)
+        self._keep(chunk)
+        return False
+
     async def fetch(self) -> bytes:
         """The next message's part of the body."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise self._note_cut()
+                raise self.note_cut()
             chunk: bytes = message.get("body", b"")
             if not message.get("more_body", False):
                 self._note_end()

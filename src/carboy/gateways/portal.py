@@ -24,7 +24,7 @@ def prepare(ctx: RequestContext) -> bool:
     is received here, in the request's thread, unless its route asks for the stream.
     """
     app = ctx.app
-    if not ctx._match_soon() or ctx._plan is None:
+    if not ctx._match_soon() or ctx._plan is None or ctx._rule is None:
         return False
     colour = ctx._plan.colour(app)
     if colour == "sync":

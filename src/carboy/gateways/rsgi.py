@@ -165,11 +165,23 @@ class RsgiBody(Spool):
     _more = True
     _received = 0
     _parts: t.Any = None
+    lost = RuntimeError  # RSGIProtocolClosed
+
+    def first(self) -> t.Awaitable[bytes] | None:
+        """The whole of a body of which it is known that it may be kept in memory."""
+        if self._expected is None or self._expected > IN_MEMORY:
+            return None
+        data: t.Awaitable[bytes] = self._protocol()
+        return data
+
+    def took(self, first: bytes) -> bool:
+        """Keep the body, unless it was cut."""
+        if len(first) < t.cast(int, self._expected):
+            raise self.note_cut()
+        return self._take_whole(first)
 
     async def fetch(self) -> bytes:
         """The next chunk of the body."""
-        if self._is_filling and self._expected is not None and self._expected <= IN_MEMORY:
-            return await self._fetch_all()
         parts = self._parts
         if parts is None:  # the server's may not be iterated twice
             parts = self._parts = aiter(self._protocol)
@@ -183,21 +195,10 @@ class RsgiBody(Spool):
         self._received += len(chunk)
         # The server ends a broken body like a whole one.
         if not chunk and self._expected is not None and self._received < self._expected:
-            raise self._note_cut()
+            raise self.note_cut()
         if not chunk or self._received == self._expected:
             self._note_end()
         return chunk
-
-    async def _fetch_all(self) -> bytes:
-        # PERF: one crossing to the server instead of two; bench case "echo".
-        try:
-            data: bytes = await self._protocol()
-        except RuntimeError:  # RSGIProtocolClosed
-            raise self._note_cut() from None
-        if len(data) < t.cast(int, self._expected):
-            raise self._note_cut()
-        self._note_end()
-        return data
 
 
 class RsgiClient(Client):

@@ -46,8 +46,10 @@ class Spool:
     #: Whether the client has gone before the body's end.
     cut = False
 
+    #: What the server raises when the client has gone while :meth:`first` waits.
+    lost: type[Exception] | tuple[()] = ()
+
     _is_settled = False
-    _is_filling = False
     _settling: asyncio.Event | None = None
     _file: t.Any = None
     _failure: OSError | None = None
@@ -57,6 +59,22 @@ class Spool:
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._chunks: list[bytes] = []
+
+    def first(self) -> t.Awaitable[t.Any] | None:
+        """Something to await for :meth:`took`; None: the body has to be fetched."""
+        return None
+
+    def took(self, first: t.Any) -> bool:
+        """Keep what :meth:`first` gave; whether that is the whole body, ready for reading."""
+        raise NotImplementedError
+
+    def _take_whole(self, data: bytes) -> bool:
+        self._more = False
+        self.settle()
+        self._file = io.BytesIO(data)
+        this: t.Any = self
+        this.read = self._file.read  # PERF: nothing else is left to look at; bench case "echo"
+        return True
 
     async def fetch(self) -> bytes:
         """Receive the next bytes of the body, and note when there are no more.
@@ -69,7 +87,8 @@ class Spool:
         self._more = False
         self.settle()
 
-    def _note_cut(self) -> ClientGone:
+    def note_cut(self) -> ClientGone:
+        """The client has gone."""
         self.cut = True
         self._more = False
         return ClientGone()
@@ -86,7 +105,7 @@ class Spool:
             self._settling = asyncio.Event()
             await self._settling.wait()
 
-    def _has_room_for(self, length: str | None) -> bool:
+    def has_room_for(self, length: str | None) -> bool:
         """Whether a body of this Content-Length is within the limit, as far as it tells."""
         if self._limit is None or length is None or not (length.isascii() and length.isdigit()):
             return True
@@ -94,21 +113,14 @@ class Spool:
 
     async def fill(self, length: str | None) -> None:
         """Receive the body, unless its length tells that it is too large. May raise ClientGone."""
-        room = self._has_room_for(length)
-        self._is_filling = True
+        room = self.has_room_for(length) and self._has_room()
         while room and self._more:
             chunk = await self.fetch()
-            if not self._more and not self._size and len(chunk) <= IN_MEMORY:
-                # PERF: most bodies come as a whole; bench cases "echo", "form".
-                self._file = whole = io.BytesIO(chunk)
-                self.read, self.readline = whole.read, whole.readline
-                return
             self._keep(chunk)
             if self._kept > IN_MEMORY:
                 # A disk may be slow, and nobody else should wait for it.
                 await asyncio.to_thread(self._write)
             room = self._has_room()
-        self._is_filling = False
         self.settle()
         if self._file is None:
             self.rewind()
