@@ -500,7 +500,8 @@ class Carboy(StaticFiles, Scaffold):
             wanted.add("OPTIONS")
         marks = {name: options.pop(name) for name in ROUTE_MARKS if name in options}
         bound = self.url_rule_class(rule, methods=wanted, **options)
-        vars(bound).update(marks)
+        for name, mark in marks.items():
+            setattr(bound, name, mark)
         bound.provide_automatic_options = automatic  # type: ignore[attr-defined]
         bound.websocket_options = websocket_options  # type: ignore[attr-defined]
         self.url_map.add(bound)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from werkzeug.routing import BaseConverter, IntegerConverter, Map, Rule, ValidationError
 
+from carboy.routing import LazyRule
+
 UUID_TEXT = "12345678-1234-5678-1234-56781234ABcd"
 SERVER = "example.org"
 
@@ -151,16 +153,21 @@ class RuleSpec:
     path: str
     options: dict[str, Any] = field(default_factory=dict)
 
-    def make(self) -> Rule:
-        return Rule(self.path, **self.options)
+    def make(self, kind: type[Rule] = Rule) -> Rule:
+        return kind(self.path, **self.options)
 
 
-def add_rule(url_map: Map, spec: RuleSpec) -> Rule | None:
+#: Werkzeug's own rules, and those that ``add_url_rule`` makes.
+KINDS: tuple[type[Rule], ...] = (Rule, LazyRule)
+kinds = st.sampled_from(KINDS)
+
+
+def add_rule(url_map: Map, spec: RuleSpec, kind: type[Rule]) -> Rule | None:
     """Add a rule, or nothing if Werkzeug refuses the combination."""
     try:
-        rule = spec.make()
+        rule = spec.make(kind)
         url_map.add(rule)
-    except (ValueError, SyntaxError, KeyError):
+    except (ValueError, SyntaxError, LookupError):
         return None
     return rule
 
@@ -280,11 +287,11 @@ def url_maps(draw: st.DrawFn, ordinary: bool = False, max_size: int = 5) -> Map:
     url_map = Map(**draw(map_options(ordinary)))
     specs = draw(st.lists(rule_specs(ordinary), min_size=1, max_size=max_size))
     for spec in specs:
-        add_rule(url_map, spec)
+        add_rule(url_map, spec, draw(kinds))
         if draw(st.booleans()):
-            add_rule(url_map, draw(rivals(spec)))
+            add_rule(url_map, draw(rivals(spec)), draw(kinds))
     if draw(st.integers(0, 4)) == 0:
-        add_rule(url_map, specs[0])
+        add_rule(url_map, specs[0], draw(kinds))
     return url_map
 
 
@@ -312,7 +319,7 @@ def _texts(rule: str) -> list[tuple[str, ...]]:
     texts: list[tuple[str, ...]] = []
     for number, piece in enumerate(rule.replace(">", "<").split("<")):
         name = piece.split("(")[0].split(":")[0].rstrip("0123456789")
-        texts.append(FITTING[name] if number % 2 else (piece,))
+        texts.append(FITTING.get(name, TEXTS) if number % 2 else (piece,))
     return texts
 
 

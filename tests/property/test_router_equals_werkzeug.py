@@ -56,9 +56,11 @@ def test_each_answer_is_werkzeugs(data: st.DataObject) -> None:
         path = data.draw(own.paths(url_map))
         method = data.draw(own.request_methods)
         domain = data.draw(domains(url_map))
-        answer = router.match(method, path, domain)
-        if answer is not None:
-            assert_same(answer, ask_werkzeug(url_map, method, path, domain))
+        expected = ask_werkzeug(url_map, method, path, domain)
+        for _ in range(2):  # for the second question the tree has grown
+            answer = router.match(method, path, domain)
+            if answer is not None:
+                assert_same(answer, expected)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -71,12 +73,13 @@ def test_each_success_on_an_ordinary_map_is_decided(data: st.DataObject) -> None
         method = data.draw(st.sampled_from((*own.METHODS, "OPTIONS")))
         domain = data.draw(st.sampled_from(("", "", "api")))
         expected = ask_werkzeug(url_map, method, path, domain)
-        answer = router.match(method, path, domain)
-        if expected is None:
-            assert answer is None
-        else:
-            assert answer is not None, f"undecided: {method} {path!r} for {expected}"
-            assert_same(answer, expected)
+        for _ in range(2):
+            answer = router.match(method, path, domain)
+            if expected is None:
+                assert answer is None
+            else:
+                assert answer is not None, f"undecided: {method} {path!r} for {expected}"
+                assert_same(answer, expected)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -142,7 +145,7 @@ def test_a_change_of_the_map_is_noticed_by_the_next_match(data: st.DataObject) -
         elif change == 2:
             url_map.redirect_defaults = not url_map.redirect_defaults
         else:
-            own.add_rule(url_map, data.draw(own.rule_specs()))
+            own.add_rule(url_map, data.draw(own.rule_specs()), data.draw(own.kinds))
             if change == 3:
                 url_map.update()
         path = data.draw(own.paths(url_map))
@@ -179,12 +182,14 @@ def test_a_converter_takes_the_texts_that_werkzeug_lets_it_take(
     rule = Rule(frame.format(f"<{converter}name>"), endpoint="e")
     url_map = Map([rule], converters=own.CUSTOM)
     path = frame.format(text)
-    answer = Router(url_map).match("GET", path)
+    router = Router(url_map)
     expected = ask_werkzeug(url_map, "GET", path, "")
-    if expected is None or path.startswith("//"):
-        assert answer is None
-    else:
-        assert_same(answer, expected)
+    for _ in range(2):
+        answer = router.match("GET", path)
+        if expected is None or path.startswith("//"):
+            assert answer is None
+        else:
+            assert_same(answer, expected)
 
 
 def test_the_digits_of_the_int_converter_are_those_of_its_expression() -> None:

@@ -78,7 +78,8 @@ def test_a_change_of_the_map_is_noticed_by_the_next_address(data: st.DataObject)
     url_map = data.draw(own.url_maps(ordinary=True, max_size=3))
     builder, router = UrlBuilder(url_map), Router(url_map)
     for _ in range(6):
-        own.add_rule(url_map, data.draw(own.rule_specs(ordinary=True)))
+        spec = data.draw(own.rule_specs(ordinary=True))
+        own.add_rule(url_map, spec, data.draw(own.kinds))
         if data.draw(st.booleans()):
             router.match("GET", "/a")
         url_map.sort_parameters = data.draw(st.booleans())

@@ -124,7 +124,7 @@ def test_each_url_is_werkzeugs(data: st.DataObject) -> None:
             assert outcome(app.url_for, endpoint, **given) == expected
             assert outcome(url_for, endpoint, **given) == expected
             if data.draw(st.integers(0, 5)) == 0:
-                own.add_rule(app.url_map, data.draw(own.rule_specs()))
+                own.add_rule(app.url_map, data.draw(own.rule_specs()), data.draw(own.kinds))
 
 
 @settings(max_examples=100, deadline=None)

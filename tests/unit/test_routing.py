@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import pytest
-from werkzeug.routing import BaseConverter, Map, MapAdapter, Rule, Subdomain
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, Map, MapAdapter, RequestRedirect, Rule, Subdomain
 
 from carboy.routing import LazyRule, Router, UrlBuilder
 from carboy.routing.spelling import _path_text
@@ -31,6 +33,19 @@ class Maybe(BaseConverter):
     """Takes an empty text too."""
 
     regex = "[a-z]*"
+
+
+class Bad(BaseConverter):
+    """No regular expression at all."""
+
+    regex = "("
+
+
+class Slashed(BaseConverter):
+    """Takes what no path can bring."""
+
+    part_isolating = False
+    regex = "/.*|x"
 
 
 class TestMatching:
@@ -436,6 +451,103 @@ class TestBuilding:
 def test_a_version_is_false_and_equal_to_itself_only() -> None:
     assert not Version()
     assert Version() != Version()
+
+
+class TestGrowing:
+    """A tree grows where paths lead: what was asked before must not change an answer."""
+
+    RULES: ClassVar = [
+        ("/", "home", {}),
+        ("/<name>", "any", {}),
+        ("/<name>/x", "any_x", {"methods": ["GET"]}),
+        ("/me", "me", {}),
+        ("/me/x", "me_x", {"methods": ["POST"]}),
+        ("/me/<int:n>", "me_n", {}),
+        ("/me/<int:n>/x", "me_n_x", {}),
+        ("/me/7/x", "me_7_x", {}),
+        ("/me/<path:rest>", "me_rest", {}),
+        ("/loose", "loose", {"strict_slashes": False}),
+        ("/loose/", "slashed", {"methods": ["GET"]}),
+        ("/loose/x", "loose_x", {}),
+        ("/maybe", "maybe", {"strict_slashes": False}),
+        ("/maybe/<maybe:v>", "nothing", {}),
+        ("/deep/a/b/c/<n>", "deep", {}),
+        ("/deep/a/<n>/c/d", "deeper", {"methods": ["GET"]}),
+        ("/deep/a/b", "b", {"methods": ["POST"]}),
+        ("/two/<a>/x/<int:b>", "two", {}),
+        ("/mixed/x<int:n>/y", "mixed", {}),
+    ]
+    PATHS = (
+        "/",
+        "/ann",
+        "/me",
+        "/me/7",
+        "/me/7/x",
+        "/me/8/x",
+        "/me/x",
+        "/ann/x",
+        "/me/x/y",
+        "/loose",
+        "/loose/",
+        "/loose/x",
+        "/maybe",
+        "/maybe/",
+        "/maybe/v",
+        "/deep/a/b/c/d",
+        "/deep/a/e/c/d",
+        "/deep/a/b",
+        "/deep/a",
+        "/two/1/x/2",
+        "/mixed/x3/y",
+        "//me",
+        "me",
+        "",
+    )
+
+    def map(self) -> Map:
+        rules = [LazyRule(path, endpoint=name, **more) for path, name, more in self.RULES]
+        return Map(rules, converters={"maybe": Maybe}, merge_slashes=False)
+
+    @pytest.mark.parametrize("before", PATHS)
+    def test_the_order_of_the_questions_does_not_matter(self, before: str) -> None:
+        url_map = self.map()
+        for path in self.PATHS:
+            for method in ("GET", "POST", "PURGE"):
+                router = Router(url_map)
+                for asked in ("GET", "POST"):
+                    router.match(asked, before)
+                expected = None
+                if path[:1] == "/" and path[:2] != "//":
+                    with suppress(HTTPException, RequestRedirect):
+                        expected = url_map.bind("localhost").match(path, method)
+                assert matched(router, path, method) == expected
+                assert matched(router, path, method) == expected
+
+    def test_a_request_makes_only_the_nodes_on_its_way(self) -> None:
+        url_map = Map([rule(f"/a{n}/<int:id>/b", f"a{n}") for n in range(100)])
+        router = Router(url_map)
+        assert matched(router, "/a7/1/b") == ("a7", {"id": 1})
+        assert router._home is not None
+        first = router._home.root.static[""]
+        assert list(first.static) == ["a7"]
+        assert first.bud is None
+
+    def test_an_expression_that_cannot_be_compiled_is_left_to_werkzeug(self) -> None:
+        url_map = Map(
+            [rule("/a", strict_slashes=False), rule("/a/<bad:x>", "bad"), rule("/b", "b")],
+            converters={"bad": Bad},
+        )
+        router = Router(url_map)
+        for path in ("/a/", "/a/x", "/a/"):
+            assert router.match("GET", path) is None
+        assert matched(router, "/b") == ("b", {})
+
+    def test_two_slashes_in_front_are_never_asked_for(self) -> None:
+        url_map = Map([rule("/<slashed:x>")], converters={"slashed": Slashed})
+        router = Router(url_map)
+        assert matched(router, "/x") == ("e", {"x": "x"})
+        for _ in range(2):
+            assert router.match("GET", "//evil") is None
 
 
 @pytest.mark.parametrize("kind", [Rule, LazyRule])

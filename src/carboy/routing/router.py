@@ -52,20 +52,21 @@ class Router:
         head, _, tail = path.rpartition("/")
         if (edges := tree.tails.get(head)) is None:
             front, slash, text = head.rpartition("/")
-            node = tree.forks.get(front)
-            if node is None or not slash or text in node.static:
+            if (fork := tree.forks.get(front)) is None or not slash or text in fork.static:
                 return self._descend(tree, method, path)
             try:
-                for edge in node.simple:
+                for edge in fork.simple:
                     if edge.accepts(text):
-                        if edge.whole and (node := edge.node.static.get(tail)) is not None:
-                            hit = node.ends.get(method)
+                        if (below := edge.node.static.get(tail)) is not None:
+                            hit = below.ends.get(method)
                             if hit is not None and hit.single:
                                 return hit.rule, {hit.name: hit.convert(text)}
                         break
             except Exception:
                 return None
             return self._descend(tree, method, path)
+        if not head and path[:1] != "/":
+            return None
         try:
             for edge in edges:
                 if edge.accepts(tail):
@@ -91,7 +92,7 @@ class Router:
         if path[:1] != "/" or "//" in path:
             return False  # merged slashes may lead somewhere
         try:
-            return not _may_end(tree.root, path.split("/"), 0)
+            return not _may_end(tree, tree.root, path.split("/"), 0)
         except Exception:
             return False
 
@@ -110,7 +111,7 @@ class Router:
                 self._version = version
 
     def _plant(self, domain: str) -> Tree | None:
-        """Compile the rules of one domain, when the first request for it comes."""
+        """Begin the tree of one domain, when the first request for it comes."""
         url_map = self._map
         with self._lock:
             if not is_plain(url_map):
@@ -118,13 +119,7 @@ class Router:
             state = url_map._matcher._root.static.get(domain)
             if state is None:
                 return None
-            try:
-                # Werkzeug sorts its states in place under this lock.
-                with url_map._remap_lock:
-                    tree = Tree(url_map, state)
-            except RuntimeError:
-                # A dictionary has grown under our eyes: the next match tries again.
-                return None
+            tree = Tree(url_map, state)
             if domain:
                 self._trees[domain] = tree
             else:
@@ -134,27 +129,25 @@ class Router:
     def _descend(self, tree: Tree, method: str, path: str) -> Match | None:
         """Go down by the first transition that takes each segment: the first way that a search goes.
 
-        If there is a rule at its end, no other way matters; if not, the search begins. It starts at
-        the last fork that only static transitions lead to, since these come first.
+        If there is a rule at its end, no other way matters; if not, or if the tree has not grown so
+        far, the search begins.
         """
-        if path[:1] != "/" or path[1:2] == "/":
-            return None
-        forks = tree.forks
-        front = path.rpartition("/")[0]
-        while (start := forks.get(front)) is None:
-            if not front:
-                return self._search(tree, method, path)
-            front = front.rpartition("/")[0]
-        node = start
         values: list[str] = []
         try:
-            for segment in path[len(front) + 1 :].split("/"):
+            segments = path.split("/")
+            if not segments[1]:
+                return self._search(tree, method, path)
+            node = tree.root
+            for segment in segments:
                 if (child := node.static.get(segment)) is not None:
                     node = child
                     continue
                 for edge in node.simple:
                     if judgement := edge.accepts(segment):
-                        values += (segment,) if edge.whole else edge.values(judgement)
+                        if edge.whole:
+                            values.append(segment)
+                        else:
+                            values += edge.values(judgement)
                         node = edge.node
                         break
                 else:
@@ -169,6 +162,9 @@ class Router:
             hit = node.ends.get(method)
             if hit is None or not hit.plain:
                 return self._search(tree, method, path)
+            if hit.double:
+                (first, second), (one, other), (text, tail) = hit.names, hit.converts, values
+                return hit.rule, {first: one(text), second: other(tail)}
             arguments = {}
             for name, convert, text in zip(hit.names, hit.converts, values):  # noqa: B905
                 arguments[name] = convert(text)
@@ -180,7 +176,7 @@ class Router:
         if path[:1] != "/" or path[1:2] == "/" or not method or method != method.upper():
             return None
         try:
-            found = _walk(tree.root, path.split("/"), 0, (), method)
+            found = _walk(tree, tree.root, path.split("/"), 0, (), method)
             return None if found is None else self._finish(*found, method)
         except Exception:
             return None
@@ -217,16 +213,16 @@ class Router:
 
 
 def _walk(
-    node: Node, segments: list[str], at: int, values: tuple[str, ...], method: str
+    tree: Tree, node: Node, segments: list[str], at: int, values: tuple[str, ...], method: str
 ) -> _Found | None:
     """Search from ``node`` along ``segments[at:]`` in Werkzeug's order; None when no rule is there."""
     if at == len(segments):
         hit = node.ends.get(method) or node.ends.get(None)
         return None if hit is None else (hit, values)
     segment = segments[at]
-    child = node.static.get(segment)
+    child = tree.step(node, segment)
     if child is not None:
-        found = _walk(child, segments, at + 1, values, method)
+        found = _walk(tree, child, segments, at + 1, values, method)
         if found is not None:
             return found
     for edge in node.edges:
@@ -236,11 +232,11 @@ def _walk(
             continue
         taken = (*values, text) if edge.whole else (*values, *edge.values(judgement))
         if not edge.final:
-            found = _walk(edge.node, segments, at + 1, taken, method)
+            found = _walk(tree, edge.node, segments, at + 1, taken, method)
         else:
             # A slash that the expression has set aside at the end is one more, empty, segment.
             slash = edge.suffixed and judgement.groups()[-1] == "/"
-            found = _walk(edge.node, [""] if slash else [], 0, taken, method)
+            found = _walk(tree, edge.node, [""] if slash else [], 0, taken, method)
         if found is not None:
             return found
     if not segment and at + 1 == len(segments):
@@ -249,17 +245,19 @@ def _walk(
     return None
 
 
-def _may_end(node: Node, segments: list[str], at: int) -> bool:
+def _may_end(tree: Tree, node: Node, segments: list[str], at: int) -> bool:
     """Whether there may be a rule where ``segments[at:]`` lead from ``node``, or a slash further."""
     if at == len(segments):
-        slashed = node.static.get("")
-        return node.held or (slashed is not None and slashed.held)
+        if node.held:
+            return True
+        slashed = tree.step(node, "")
+        return slashed is not None and slashed.held
     segment = segments[at]
-    child = node.static.get(segment)
-    if child is not None and _may_end(child, segments, at + 1):
+    child = tree.step(node, segment)
+    if child is not None and _may_end(tree, child, segments, at + 1):
         return True
     for edge in node.edges:
         text = "/".join(segments[at:]) if edge.final else segment
-        if edge.accepts(text) and (edge.final or _may_end(edge.node, segments, at + 1)):
+        if edge.accepts(text) and (edge.final or _may_end(tree, edge.node, segments, at + 1)):
             return True
     return not segment and at + 1 == len(segments) and node.held

@@ -7,10 +7,15 @@ answer the usual paths without a walk from the root:
 
 - ``fixed``: path → what the state at the end of its static transitions answers;
 - ``tails``: path without its last segment → the dynamic transitions there;
-- ``forks``: path → the node at the end of its static transitions, if it has dynamic ones.
+- ``forks``: path → the node at the end of its static transitions, if what it tries first are dynamic
+  ones that take a segment as their one value.
 
 They look where Werkzeug looks first, so what they find is what Werkzeug finds; when they find nothing,
 the walk takes over.
+
+A tree *grows* where paths lead: a node is made when a walk first comes to it, and knows what is below
+it when a walk first goes on from there. So the first request does not wait for ten thousand rules that
+it does not ask for, and what is never asked for takes no memory.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from typing import Any
 from werkzeug.routing import Map, Rule
 from werkzeug.routing.matcher import State
 
-from .edges import Edge, python_converter
+from .edges import Edge, Undecided, python_converter
 
 #: A rule without methods answers all. Known names are spelled out so that one look-up finds them.
 _USUAL_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
@@ -32,7 +37,7 @@ class Hit:
 
     - ``rule`` is None when the answer is no plain success (a redirect);
     - ``fixed``: no variables, nothing to check: the defaults are the arguments;
-    - ``single``: one variable, no defaults, nothing to check;
+    - ``single``, ``double``: one or two variables, no defaults, nothing to check;
     - ``plain``: any variables, no defaults, nothing to check;
     - ``checked``: may turn into a redirect, depending on the arguments.
     """
@@ -42,6 +47,7 @@ class Hit:
         "convert",
         "converts",
         "defaults",
+        "double",
         "fixed",
         "name",
         "names",
@@ -65,6 +71,7 @@ class Hit:
         self.fixed = settled and not converters
         self.plain = settled and self.defaults is None
         self.single = self.plain and len(converters) == 1
+        self.double = self.plain and len(converters) == 2
         self.name: str = self.names[0] if self.single else ""
         self.convert: Callable[[str], Any] = self.converts[0] if self.single else str
 
@@ -78,100 +85,143 @@ Ends = dict[str | None, Hit]
 class Node:
     """One state of the machine.
 
+    - ``bud`` is Werkzeug's state until the node has grown, then None;
     - ``static``: segment → next node; ``edges``: the variable transitions in their order;
+    - ``more``: the static transitions whose nodes may not be made yet; empty where there are edges,
+      for these come after *all* static ones;
     - ``simple``: the edges before the first that takes more than a segment; ``rest``: the edge behind
       them, if it is the last one and what it takes is its one value;
     - ``ends`` answers where the path ends here, ``loose`` where one slash is left over;
-    - ``held`` says whether there is any rule here, of whatever method.
+    - ``held`` says whether there is any rule here, of whatever method;
+    - ``path`` leads here, if static transitions alone do; ``depth`` is the number of segments in it.
     """
 
-    __slots__ = ("edges", "ends", "held", "loose", "rest", "simple", "static")
+    __slots__ = (
+        "bud",
+        "depth",
+        "edges",
+        "ends",
+        "held",
+        "loose",
+        "more",
+        "path",
+        "rest",
+        "simple",
+        "static",
+    )
 
-    def __init__(self, ends: Ends, loose: Ends, held: bool = False) -> None:
+    def __init__(
+        self, ends: Ends, loose: Ends, bud: State | None, depth: int, path: str | None
+    ) -> None:
         self.ends = ends
         self.loose = loose
-        self.held = held
+        self.held = bud is not None and bool(bud.rules)
+        self.bud = bud
+        self.depth = depth
+        self.path = path
         self.static: dict[str, Node] = {}
+        self.more: dict[str, State] = {}
         self.edges: tuple[Edge, ...] = ()
         self.simple: tuple[Edge, ...] = ()
         self.rest: Edge | None = None
 
     def set_edges(self, edges: tuple[Edge, ...]) -> None:
-        self.edges = edges
         cut = 0
         while cut < len(edges) and not edges[cut].final:
             cut += 1
+        self.edges = edges
         self.simple = edges[:cut]
         if cut == len(edges) - 1 and edges[cut].whole:
             self.rest = edges[cut]
 
     def takes_nothing(self) -> bool:
-        """Whether an empty segment can be the text of a variable here."""
-        return any(edge.accepts("") for edge in self.edges)
+        """Whether an empty segment can be the text of a variable here, or nobody can tell."""
+        try:
+            return any(edge.accepts("") for edge in self.edges)
+        except Undecided:
+            return True
 
 
 class Tree:
-    """A domain's nodes and tables. Not changed once it is made."""
+    """A domain's nodes and tables; see the module for how they come about."""
 
-    __slots__ = ("fixed", "forks", "root", "tails")
+    __slots__ = ("_canonical", "_hits", "_lock", "fixed", "forks", "root", "tails")
 
     def __init__(self, url_map: Map, domain: State) -> None:
         self.fixed: dict[str, Ends] = {}
         self.tails: dict[str, tuple[Edge, ...]] = {}
         self.forks: dict[str, Node] = {}
-        self.root = Node({}, {})
+        self._canonical = _CanonicalRules(url_map)
+        self._hits: dict[int, Hit] = {}
+        # Werkzeug sorts its states in place under this lock.
+        self._lock = url_map._remap_lock
+        self.root = Node({}, {}, None, 0, None)
         start = domain.static.get("")
         if start is not None:
-            self.root.static[""] = first = _Grower(url_map).grow(start, depth=1)
-            self._close_double_slash(first)
-            self._tabulate(first, "")
+            self.root.static[""] = self._node(start, 1, "")
 
-    def _close_double_slash(self, first: Node) -> None:
-        # Adapters strip slashes in front: "//…" and a path of nothing are never asked for as such,
-        # and not to be confused with "/".
-        index = first.static.get("")
-        if index is not None:
-            index.static = {}
-            index.set_edges(())
-            index.loose = {}
-        if first.takes_nothing():
-            first.simple, first.rest = (), None
+    def grow(self, node: Node) -> None:
+        """Find out what is below ``node``."""
+        with self._lock:
+            if node.bud is not None:
+                self._grow(node, node.bud)
+                # Last: readers without the lock take the node for complete from here on.
+                node.bud = None
 
-    def _tabulate(self, node: Node, path: str) -> None:
-        if node.edges:
+    def step(self, node: Node, segment: str) -> Node | None:
+        """The node behind a static transition, made if it is not yet; ``node`` has grown then."""
+        if node.bud is not None:
+            self.grow(node)
+        child = node.static.get(segment)
+        if child is None and segment in node.more:
+            with self._lock:
+                child = node.static.get(segment)
+                if child is None:
+                    child = self._child(node, segment, node.more[segment])
+        return child
+
+    def _grow(self, node: Node, state: State) -> None:
+        path = node.path
+        if state.dynamic:
+            for segment, below in list(state.static.items()):
+                self._child(node, segment, below)
+            # Sorted here too, so that the tree does not depend on who sorted the map last.
+            dynamic = sorted(state.dynamic, key=lambda entry: entry[0].weight)
+            node.set_edges(
+                tuple(
+                    Edge(part, self._node(below, node.depth + 1, None), node.depth)
+                    for part, below in dynamic
+                )
+            )
+        else:
+            node.more = state.static
+        if path is None:
+            return
+        nothing = node.takes_nothing()
+        if not path and nothing:
+            # Adapters strip slashes in front: a path of nothing is never asked for as such.
+            node.simple, node.rest = (), None
+        if node.loose and not nothing:
+            if "" in node.more:
+                self._child(node, "", node.more[""])
+            slashed = f"{path}/"
+            self.fixed[slashed] = _first_of(self.fixed.get(slashed, {}), node.loose)
+        if node.simple and all(edge.whole for edge in node.simple):
             self.forks[path] = node
         edges = (*node.simple, node.rest) if node.rest else node.simple
         if edges and all(edge.whole for edge in edges):
             self.tails[path] = edges
-        for segment, child in node.static.items():
-            below = f"{path}/{segment}"
-            if child.ends:
-                self.fixed[below] = child.ends
-            self._tabulate(child, below)
-        if node.loose and not node.takes_nothing():
-            slashed = f"{path}/"
-            self.fixed[slashed] = _first_of(self.fixed.get(slashed, {}), node.loose)
 
+    def _child(self, node: Node, segment: str, state: State) -> Node:
+        path = None if node.path is None else f"{node.path}/{segment}"
+        child = self._node(state, node.depth + 1, path)
+        if path is not None and child.ends:
+            self.fixed[path] = child.ends
+        node.static[segment] = child
+        return child
 
-class _Grower:
-    """Makes nodes from Werkzeug's states."""
-
-    def __init__(self, url_map: Map) -> None:
-        self._canonical = _CanonicalRules(url_map)
-        self._hits: dict[int, Hit] = {}
-
-    def grow(self, state: State, depth: int) -> Node:
-        """The node for ``state``, which is reached after ``depth`` segments, and all below it."""
-        node = Node(self._ends(state), self._loose(state), bool(state.rules))
-        for segment, below in list(state.static.items()):
-            node.static[segment] = self.grow(below, depth + 1)
-        if state.dynamic:
-            # Sorted here too, so that the tree does not depend on who sorted the map last.
-            dynamic = sorted(state.dynamic, key=lambda entry: entry[0].weight)
-            node.set_edges(
-                tuple(Edge(part, self.grow(below, depth + 1), depth) for part, below in dynamic)
-            )
-        return node
+    def _node(self, state: State, depth: int, path: str | None) -> Node:
+        return Node(self._ends(state), self._loose(state), state, depth, path)
 
     def _ends(self, state: State) -> Ends:
         here = [(rule, self._hit(rule)) for rule in state.rules]
