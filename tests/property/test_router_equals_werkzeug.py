@@ -95,6 +95,12 @@ def test_what_is_nowhere_is_nowhere_for_werkzeug(data: st.DataObject) -> None:
             assert {outcome_of(url_map, method, path, domain) for method in methods} == {NotFound}
 
 
+def test_a_variable_subdomain_may_have_what_a_named_one_lacks() -> None:
+    url_map = Map([Rule("/a", subdomain="<sub>", endpoint="a"), Rule("/", subdomain="api")])
+    assert not Router(url_map).is_nowhere("/a", "api")
+    assert outcome_of(url_map, "GET", "/a", "api") is not NotFound
+
+
 def test_a_path_without_a_rule_is_nowhere() -> None:
     url_map = Map([Rule("/"), Rule("/a/<int:b>/"), Rule("/c", methods=["POST"]), Rule("/d/")])
     router = Router(url_map)

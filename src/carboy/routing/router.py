@@ -91,6 +91,8 @@ class Router:
             return False
         if path[:1] != "/" or "//" in path:
             return False  # merged slashes may lead somewhere
+        if self._map._matcher._root.dynamic:
+            return False  # so may the rules of a variable subdomain
         try:
             return not _may_end(tree, tree.root, path.split("/"), 0)
         except Exception:
