@@ -36,7 +36,7 @@ def ends_quietly(ctx: RequestContext, app: Carboy) -> bool:
         return False
     request = ctx._made
     if request is not None:
-        if app.request_class is not Request or request._form_is_loaded:
+        if app.request_class is not Request or request._may_have_files:
             return False
         if request.routing_exception is not None:
             # Its traceback knows the frames that know this context.

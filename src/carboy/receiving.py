@@ -53,7 +53,7 @@ class BodyReader(RequestBase):
     _max_form_memory_size: int | None = None
 
     #: Whether there may be files to close.
-    _form_is_loaded = False
+    _may_have_files = False
 
     shallow = False
     _stream: t.IO[bytes] | None = None
@@ -349,12 +349,12 @@ class BodyReader(RequestBase):
             stream = known.pop("stream")
             if self._taken is None or self._cached_data is not None:
                 self._stream = stream
-            self._form_is_loaded = bool(known["files"])
+            self._may_have_files = bool(known["files"])
 
     def close(self) -> None:
         """Close the files of the form."""
         # PERF: nothing to close without files, which is nearly always; 0.7 µs.
-        if self._form_is_loaded:
+        if self._may_have_files:
             super().close()
 
 
