@@ -353,7 +353,11 @@ def decode_latin1(text: str) -> str:
 def encoded(chunks: t.Iterable[str | bytes]) -> t.Iterator[bytes]:
     """The chunks as bytes, text as UTF-8. Raises UnicodeEncodeError for a lone surrogate."""
     for chunk in chunks:
-        yield chunk.encode() if isinstance(chunk, str) else chunk
+        # PERF: a look at the type is sooner done than isinstance; bench case "streaming".
+        if type(chunk) is str or isinstance(chunk, str):
+            yield chunk.encode()
+        else:
+            yield chunk
 
 
 class ClosingBody:

@@ -89,6 +89,8 @@ async def pour(body: t.Any, out: Out) -> None:
 
 
 def _checked(chunk: t.Any) -> bytes:
+    if type(chunk) is bytes:
+        return chunk
     if isinstance(chunk, str):
         return encode(chunk)
     if isinstance(chunk, bytes | bytearray | memoryview):

@@ -56,7 +56,7 @@ def wsgi_app(
             return answered.body
     try:
         reply = handle(ctx, WSGI_BRIDGE)
-        if not isinstance(reply, Reply):
+        if type(reply) is not Reply:
             reply = drive(reply)
     except Admitted:
         # A WebSocket, on an async door: what follows is not for the middleware around here.

@@ -203,6 +203,10 @@ def _static_weight(length: int) -> Weighting:
 _EMPTY = _static("")[0]
 
 
+# To a user it is Werkzeug's class; its repr says so.
+LazyRule.__name__ = LazyRule.__qualname__ = "Rule"
+
+
 class _Sample(Rule):
     def _compile_builder(self, append_unknown: bool = True) -> Any:
         return LazyRule._build  # never asked: it is not the builders that are compared
