@@ -185,3 +185,22 @@ print(difflib.get_close_matches("a", ["a"]), ipaddress.ip_address("::1"), werkze
     first, *rest = done.stdout.splitlines()
     assert first == "[]"
     assert rest == [f"Thu, 01 Jan 1970 00:00:00 GMT {'0' * 32} copy", "['a'] ::1 Client"]
+
+
+def test_what_an_import_makes_is_not_searched_for_garbage() -> None:
+    """It becomes old at once; nothing is frozen afterwards, and collections go on as before."""
+    code = """
+import gc
+from carboy.importing import without_collections
+def runs():
+    return sum(generation["collections"] for generation in gc.get_stats())
+with without_collections():
+    made = [[] for _ in range(50_000)]
+    before = runs()
+more = [[] for _ in range(50)]
+assert runs() == before, (runs(), before)
+assert gc.isenabled() and gc.get_freeze_count() == 0
+more = [[] for _ in range(3_000)]
+assert runs() > before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
