@@ -2,67 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.globals import _cv_request
 from carboy.signals import template_rendered
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
     from jinja2 import Template
 
 #: The environ key under which a request of the test client carries its list of names.
 MARK = "carboy.testing.templates"
 
 
-class TemplateRecorder:
-    """Listens to `template_rendered` while one request of the test client is answered.
+def note(sender: object, template: Template, **context: Any) -> None:
+    """Add the name of a template that was rendered to the list of the current request.
 
-    The signal reaches every listener of the application, so a rendering counts only when the
-    current request carries this recorder's own list: requests of other threads, and requests
-    that a view makes with a second client, keep theirs apart.
+    A template made from a string has no name and is left out.
     """
-
-    def __init__(self, environ: WSGIEnvironment) -> None:
-        self.names: list[str] = environ.setdefault(MARK, [])
-
-    def note(self, sender: object, template: Template, **context: Any) -> None:
-        """Receive one signal. A template made from a string has no name and is left out."""
-        current = _cv_request.get(None)
-        if current is None or template.name is None:
-            return
-        if current.request.environ.get(MARK) is self.names:
-            self.names.append(template.name)
-
-    def start(self, app: object) -> None:
-        template_rendered.connect(self.note, sender=app)
-
-    def stop(self) -> None:
-        template_rendered.disconnect(self.note)
+    current = _cv_request.get(None)
+    if current is None or template.name is None:
+        return
+    names: list[str] | None = current.request.environ.get(MARK)
+    if names is not None:
+        names.append(template.name)
 
 
-class RecordedBody(Iterator[bytes]):
-    """A body that keeps its recorder listening until the last block: streams render late.
-
-    The signal holds receivers weakly, so a body that is dropped half-way takes the recorder
-    with it.
-    """
-
-    def __init__(self, body: Iterable[bytes], recorder: TemplateRecorder) -> None:
-        self._body = body
-        self._blocks = iter(body)
-        self._recorder = recorder
-
-    def __next__(self) -> bytes:
-        try:
-            return next(self._blocks)
-        except BaseException:  # the end as well as a failure
-            self._recorder.stop()
-            raise
-
-    def close(self) -> None:
-        self._recorder.stop()
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
+# Once for all requests: Blinker's tables may not be changed by several threads at a time.
+template_rendered.connect(note, weak=False)
