@@ -107,11 +107,6 @@ def test_a_path_without_a_rule_is_nowhere() -> None:
     assert [path for path in PLACES if router.is_nowhere(path)] == ["/x", "/a/b", "/a", "/c/d"]
 
 
-def test_nothing_is_nowhere_where_a_rule_may_be_for_any_domain() -> None:
-    url_map = Map([Rule("/", subdomain="api"), Rule("/<a>/b", subdomain="<sub>")])
-    assert not Router(url_map).is_nowhere("/a/b", "api")
-
-
 PLACES = [
     "/",
     "//",
